@@ -26,12 +26,14 @@ $(STAMP): requirements.lock pyproject.toml
 	$(PY) -m pip install $(PIP_ARGS) --no-deps --no-build-isolation -e .
 	@touch $(STAMP)
 
+# Dropped from the lock: CUDA's packages (torch's metadata names them where they apply), systems we do not support.
 lock: ## resolve pyproject.toml into requirements.lock (needs uv; LOCK_ARGS=--upgrade)
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv: pip install uv, or make lock UV=path/to/uv" >&2; exit 1; }
 	$(UV) pip compile pyproject.toml --extra dev --universal --python-version 3.11 --fork-strategy fewest \
 	  --no-annotate --no-header $(LOCK_ARGS) --output-file requirements.lock
-	@{ echo "# Made by: make lock. CUDA's packages are left out: torch's own metadata names them where they apply."; \
-	  grep -Ev "^(#|nvidia-|cuda-|triton)|; sys_platform == '(win32|emscripten)'" requirements.lock; } > requirements.lock.new
+	@{ echo "# Made by: make lock. For Python 3.11 to 3.13 on Linux and macOS."; grep -Ev \
+	  -e '^(#|nvidia-|cuda-|triton)' -e "(; |and )sys_platform == '(win32|emscripten)'( or sys_platform == '(win32|emscripten)')*$$" \
+	  requirements.lock; } > requirements.lock.new
 	@mv requirements.lock.new requirements.lock
 
 lint: install ## ruff: rules, import walls, format
@@ -61,4 +63,4 @@ mini: install ## pretrain the bundled base again
 
 clean: ## remove caches and build products, never outputs/
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find gpt2lab experiments tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . \( -path ./$(VENV) -o -path ./outputs -o -path ./.git \) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -127,7 +127,7 @@ def cells(overrides: list[str]) -> list[Composed]:
     return [c for c in composed if unique.get(digest(c.config)) is c]
 
 
-def to_dataclasses(full: DictConfig) -> RunConfig:
+def to_dataclasses(full: DictConfig, *, files: bool = True) -> RunConfig:
     """Merge into fresh structured configs, so that an unknown key or a wrong type is refused, then check bounds."""
     sections = {f.name for f in fields(RunConfig)} - {f.name for f in fields(Knobs)}
     for name in full:
@@ -144,8 +144,14 @@ def to_dataclasses(full: DictConfig) -> RunConfig:
         schema = KINDS[name].get(str(full[name].get("kind"))).config if name in KINDS else hints[name]
         built[name] = _structured(schema, dict(full[name].items()), f"{name}.")
     config = RunConfig(**built)
-    check_bounds(config)
+    check_bounds(config, files=files)
     return config
+
+
+def from_plain(values: dict[str, Any]) -> RunConfig:
+    """A finished run's config.yaml as dataclasses again; its data files need not be there any more."""
+    with _one_line_errors():
+        return to_dataclasses(OmegaConf.create(values), files=False)
 
 
 def _structured(schema: type, values: dict[Any, Any], prefix: str) -> Any:
@@ -179,16 +185,6 @@ def digest(config: RunConfig, *identities: str) -> str:
     values = plain(config)
     text = json.dumps([{k: values[k] for k in RESULT_SECTIONS}, identities], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
-
-
-def hydra_query(argv: list[str]) -> None:
-    """Hand `--cfg`, `--info`, `--shell-completion` and the like to Hydra itself; no job is run by them."""
-    import sys
-
-    import hydra
-
-    sys.argv = ["gpt2lab", *argv]
-    hydra.main(version_base=None, config_path=str(conf_dir()), config_name="config")(lambda _: None)()
 
 
 def _group_of(override: Override) -> str:

@@ -45,12 +45,12 @@ def expected(annotation: str, bounds: dict[str, float] | None = None) -> str:
     return " ".join(part for part in (base, limits, "or null" if optional else "") if part)
 
 
-def check_bounds(config: Any, prefix: str = "") -> None:
-    """Walk a dataclass tree and raise UserError at the first value outside its bounds or path not there."""
+def check_bounds(config: Any, prefix: str = "", *, files: bool = True) -> None:
+    """Walk a dataclass tree; UserError at the first value outside its bounds or (`files`) path not there."""
     for field in dataclasses.fields(config):
         value, key = getattr(config, field.name), f"{prefix}{field.name}"
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            check_bounds(value, f"{key}.")
+            check_bounds(value, f"{key}.", files=files)
             continue
         if value is None:
             continue
@@ -58,7 +58,7 @@ def check_bounds(config: Any, prefix: str = "") -> None:
         if isinstance(value, int | float) and not isinstance(value, bool | enum.Enum):
             if not (math.isfinite(value) and all(COMPARE[sign](value, v) for sign, v in bounds.items())):
                 raise UserError(f"{key}={value}: must be {expected(str(field.type), bounds)}")
-        if field.metadata.get("exists"):
+        if files and field.metadata.get("exists"):
             for path in value if isinstance(value, list) else [value]:
                 if not Path(path).expanduser().exists():
                     raise UserError(f"{key}={path}: no such file or folder (a path on this machine, "

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import DatasetInput
 
-# MLflow's limits (mlflow.utils.validation): entries a call, then characters
-METRICS_PER_CALL, PARAMS_PER_CALL, MAX_KEY, MAX_TAG, MAX_DIGEST = 1000, 100, 250, 8000, 36
+METRICS_PER_CALL = 250  # MLflow allows 1000, which a busy server may not store within the timeout
+# MLflow's limits (mlflow.utils.validation): params or tags a call, then characters
+PARAMS_PER_CALL, MAX_KEY, MAX_TAG, MAX_DIGEST = 100, 250, 8000, 36
 
 
 def import_mlflow() -> None:
@@ -132,8 +133,8 @@ class MlflowRun:
         self.store = (
             f"tracking {'server' if uri.startswith('http') else 'store'} at {without_credentials(uri)}"
         )
-        # a server must answer soon; an SQLite file may just be in the making by another process
-        self.open_seconds = 60.0 if uri.startswith("sqlite") else 10.0
+        # a dead server fails in 3 s, a busy one is asked six times; a fresh SQLite file takes seconds to make
+        self.open_seconds = 60.0 if uri.startswith("sqlite") else 30.0
         self._uri, self._experiment, self._info, self._parent_id = uri, experiment, info, parent_id
         # a server knows where files go; a bare database would have them below the working directory
         self._artifacts = artifacts if uri.startswith(DATABASES) else None

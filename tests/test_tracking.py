@@ -176,6 +176,7 @@ def _race(folder: str) -> str:
     return tracker.run_id or ""
 
 
+@pytest.mark.slow
 def test_processes_race_to_make_a_fresh_store(tmp_path: Path) -> None:
     spawn = multiprocessing.get_context("spawn")
     with spawn.Pool(4, initializer=_meet, initargs=(spawn.Barrier(4),)) as pool:

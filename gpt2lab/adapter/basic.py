@@ -6,11 +6,12 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from gpt2lab.adapter import register
 from gpt2lab.adapter.base import Adapted, head_parameters, total_parameters
+from gpt2lab.errors import UserError
 from gpt2lab.schema import knob
 
 
@@ -21,13 +22,41 @@ class BasicConfig:
     kind: str = knob()
 
 
-@register("none", BasicConfig, trains=False)
+def load_none(model: nn.Module, folder: Path) -> nn.Module:
+    """The base itself."""
+    return model
+
+
+def load_head(model: nn.Module, folder: Path) -> nn.Module:
+    """Copy a saved head into the model."""
+    missing = model.load_state_dict(load_file(folder / "head.safetensors"), strict=False)
+    if missing.unexpected_keys:
+        raise UserError(f"{folder}: {missing.unexpected_keys[0]} has no place in this model")
+    return model
+
+
+def load_full(model: nn.Module, folder: Path) -> nn.Module:
+    """Copy a saved checkpoint (projections as stock GPT-2 keeps them, in x out) into the model."""
+    from gpt2lab.model.linear import Linear
+
+    state = load_file(folder / "model.safetensors")
+    for name, module in model.named_modules():
+        if isinstance(module, Linear):
+            state[f"{name}.weight"] = state[f"{name}.weight"].t()
+    found = model.load_state_dict(state, strict=False)
+    odd = found.unexpected_keys + [k for k in found.missing_keys if k != "lm_head.weight"]  # tied: saved once
+    if odd:
+        raise UserError(f"{folder}: {odd[0]} is only in one of the checkpoint and the model")
+    return model
+
+
+@register("none", BasicConfig, trains=False, load=load_none)
 def none(model: nn.Module, config: BasicConfig, objective: str) -> Adapted:
     """Nothing trains: the base is evaluated as it is."""
     return Adapted(model.requires_grad_(False), expected=0, save=lambda folder: None)
 
 
-@register("head", BasicConfig)
+@register("head", BasicConfig, load=load_head)
 def head(model: nn.Module, config: BasicConfig, objective: str) -> Adapted:
     """Only the task's head trains; its tensors are saved under their own names as `head.safetensors`."""
     model.requires_grad_(False)
@@ -43,7 +72,7 @@ def head(model: nn.Module, config: BasicConfig, objective: str) -> Adapted:
     return Adapted(model, expected=sum(p.numel() for p in parameters.values()), save=save)
 
 
-@register("full", BasicConfig)
+@register("full", BasicConfig, load=load_full)
 def full(model: nn.Module, config: BasicConfig, objective: str) -> Adapted:
     """Every weight trains; saved as a plain Hugging Face checkpoint that stock transformers loads."""
     from gpt2lab.model.linear import state_for_stock

@@ -31,7 +31,15 @@ class LoraConfig:
     """attention, attention+projection, all, or a list of module names"""
 
 
-@register("lora", LoraConfig, targets=True)
+def load(model: nn.Module, folder: Path) -> nn.Module:
+    """The model with a saved adapter on it."""
+    quiet()
+    import peft
+
+    return peft.PeftModel.from_pretrained(model, folder)
+
+
+@register("lora", LoraConfig, targets=True, load=load)
 def lora(model: nn.Module, config: LoraConfig, objective: str) -> Adapted:
     """Wrap the model with PEFT's LoRA; it is saved as a plain PEFT adapter."""
     quiet()

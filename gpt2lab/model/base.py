@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpt2lab.errors import UserError
 from gpt2lab.model import hub
-from gpt2lab.model.folder import check_checkpoint, folder_id
+from gpt2lab.model.folder import check_checkpoint, folder_id, read_model
 from gpt2lab.model.tokenizer import fingerprint, is_tokenizer, load_tokenizer, quiet
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 MINI = Path(__file__).parent / "mini"
 NAMES = ("auto", "mini", *hub.REPOSITORIES)
 NUMBERS = ("n_layer", "n_head", "n_embd", "n_positions")
-HEADS = ("qa_outputs.", "score.", "lm_head.")  # what a checkpoint may lack
 
 
 class Init(Enum):
@@ -42,7 +41,7 @@ class ModelConfig:
     """The base model: `conf/model/*.yaml`."""
 
     name: str = "auto"
-    """auto (gpt2 where cached or reachable, else mini), mini (bundled), gpt2, gpt2-medium, gpt2-large, gpt2-xl"""
+    """auto (gpt2 where cached or reachable, else mini), mini (bundled), gpt2, gpt2-medium, -large, -xl"""
     init: Init = Init.pretrained
     """pretrained weights, or the same architecture with random ones (seeded by the run's seed)"""
     path: str | None = None
@@ -82,7 +81,7 @@ class Base:
     tokenizer_id: str
     """sha256 of the tokenizer's files"""
     weights_id: str
-    """what the weights are, for a run's identity: the hub's commit, or sha256 of the folder's files, or \"\""""
+    """what the weights are: the hub's commit, or sha256 of the folder's files; empty for random:gpt2..."""
     label: str
     """as in metrics.json: mini, hub:gpt2@<revision>, path:<name>, random:gpt2"""
     note: str
@@ -139,8 +138,9 @@ def _gpt2(config: ModelConfig, probe: Callable[[str, str | None], str]) -> Base:
         return _from_folder(config, MINI, "bundled", "mini", note)
     if random:
         raise UserError(
-            f"model={config.name} model.init=random: no vocabulary, GPT-2's is neither cached nor reachable ({away}); "
-            "give model.tokenizer=<folder with tokenizer.json, or vocab.json and merges.txt>, or use model=mini"
+            f"model={config.name} model.init=random: GPT-2's vocabulary is neither cached nor reachable "
+            f"({away}); give model.tokenizer=<folder with tokenizer.json, or vocab.json and merges.txt>, "
+            "or use model=mini"
         )
     raise UserError(
         f"model={config.name}: {name} is neither cached nor reachable ({away}); give model.path=<folder>, "
@@ -150,7 +150,8 @@ def _gpt2(config: ModelConfig, probe: Callable[[str, str | None], str]) -> Base:
 
 def _from_folder(config: ModelConfig, folder: Path, kind: str, name: str, note: str = "") -> Base:
     random = config.init is Init.random
-    architecture = check_checkpoint(folder, weights=not random)
+    title = f"model.path={folder}" if kind == "path" else f"model {name} in {folder}"
+    architecture = check_checkpoint(folder, title, weights=not random)
     if kind == "path" or not random:
         _check_numbers(config, folder, architecture)
     if config.revision is not None and kind != "hub" and not note:
@@ -167,7 +168,10 @@ def _base(
     tokenizer = own if config.tokenizer is None else Path(config.tokenizer).expanduser()
     assert tokenizer is not None  # _gpt2 leaves `own` out only where config.tokenizer is given
     if config.tokenizer is None and not is_tokenizer(tokenizer):
-        raise UserError(f"model {tokenizer} holds no tokenizer (tokenizer.json, or vocab.json and merges.txt); give model.tokenizer=<folder>")  # fmt: skip
+        raise UserError(
+            f"model {tokenizer} holds no tokenizer (tokenizer.json, or vocab.json and merges.txt); "
+            "give model.tokenizer=<folder>"
+        )
     revision = folder.name if kind == "hub" and folder is not None else None
     identity = revision or ("" if folder is None else folder_id(folder, weights=kind != "random"))
     label = {"hub": f"hub:{name}@{revision}", "bundled": name}.get(kind, f"{kind}:{name}")
@@ -188,7 +192,7 @@ def _check_values(config: ModelConfig) -> None:
 
 
 def _check_numbers(config: ModelConfig, folder: Path, architecture: dict[str, Any]) -> None:
-    """The config's numbers are for random weights; elsewhere one that disagrees would be ignored in silence."""
+    """The config's numbers are for random weights; elsewhere a wrong one would be ignored in silence."""
     for key in NUMBERS:
         asked, there = getattr(config, key), architecture.get(key)
         if asked is not None and there is not None and asked != there:
@@ -213,25 +217,47 @@ def load(
     """
     quiet()
     import torch
-    import transformers
 
     from gpt2lab.model import linear
 
     tokenizer = load_tokenizer(base.tokenizer)
-    kinds = {
-        "span": transformers.GPT2ForQuestionAnswering,
-        "lm": transformers.GPT2LMHeadModel,
-        "classify": transformers.GPT2ForSequenceClassification,
-    }
-    kind = kinds[objective]
+    kind = _class(objective)
     architecture = _architecture(base, config, tokenizer)
     architecture.num_labels = num_labels if objective == "classify" else 2
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # not torch.manual_seed: that would reseed a GPU too
-        model = kind(architecture) if base.kind == "random" else _pretrained(kind, base, architecture)
+        if base.kind == "random" or base.folder is None:
+            model = kind(architecture)
+        else:
+            model = read_model(base.folder, kind, architecture, base.label)
     _fuse_gelu(model)
     linear.convert(model)
     return model.eval()
+
+
+def skeleton(base: Base, config: ModelConfig, objective: str) -> PreTrainedModel:
+    """The model `load` would give, on the meta device: names and shapes without weights, in milliseconds."""
+    quiet()
+    import torch
+
+    from gpt2lab.model import linear
+
+    architecture = _architecture(base, config, load_tokenizer(base.tokenizer))
+    with torch.device("meta"):
+        model = _class(objective)(architecture)
+        linear.convert(model)
+    return model
+
+
+def _class(objective: str) -> Any:
+    """transformers' GPT-2 with the head that `objective` needs."""
+    import transformers
+
+    return {
+        "span": transformers.GPT2ForQuestionAnswering,
+        "lm": transformers.GPT2LMHeadModel,
+        "classify": transformers.GPT2ForSequenceClassification,
+    }[objective]
 
 
 def _architecture(base: Base, config: ModelConfig, tokenizer: PreTrainedTokenizerFast) -> GPT2Config:
@@ -250,8 +276,8 @@ def _architecture(base: Base, config: ModelConfig, tokenizer: PreTrainedTokenize
         architecture.vocab_size = len(tokenizer)
     elif len(tokenizer) > architecture.vocab_size:
         raise UserError(
-            f"tokenizer {base.tokenizer} has {len(tokenizer)} tokens, {base.label} knows {architecture.vocab_size}; "
-            "drop model.tokenizer to use the base's own"
+            f"tokenizer {base.tokenizer} has {len(tokenizer)} tokens, {base.label} knows "
+            f"{architecture.vocab_size}; drop model.tokenizer to use the base's own"
         )
     architecture.dtype = torch.float32  # half precision on disk is cast up: adapters and optimisers want fp32
     architecture.resid_pdrop = architecture.embd_pdrop = architecture.attn_pdrop = config.dropout
@@ -260,38 +286,8 @@ def _architecture(base: Base, config: ModelConfig, tokenizer: PreTrainedTokenize
     return architecture
 
 
-def _pretrained(kind: Any, base: Base, architecture: GPT2Config) -> PreTrainedModel:
-    """Weights of `base.folder`; only a head may be new, and no tensor left over or of another shape."""
-    import torch
-
-    model, info = kind.from_pretrained(
-        base.folder, config=architecture, dtype=torch.float32, use_safetensors=True, trust_remote_code=False,
-        local_files_only=True, output_loading_info=True, ignore_mismatched_sizes=True,
-    )  # fmt: skip
-    missing = sorted(key for key in info["missing_keys"] if not key.startswith(HEADS))
-    if missing:
-        raise UserError(
-            f"{base.label}: {len(missing)} weights are missing in {base.folder}, the first is {missing[0]}"
-        )
-    for key, there, wanted in sorted(info["mismatched_keys"]):
-        raise UserError(
-            f"{base.label}: {key} is {tuple(there)} in {base.folder}, {tuple(wanted)} is needed here"
-        )
-    excess = sorted(key for key in info["unexpected_keys"] if not _is_spare(key))
-    if excess:
-        raise UserError(
-            f"{base.label}: {len(excess)} weights in {base.folder} have no place, the first is {excess[0]}"
-        )
-    return model
-
-
-def _is_spare(key: str) -> bool:
-    """A head of another objective, or the causal mask that old checkpoints carry."""
-    return key.startswith(HEADS) or key.endswith((".attn.bias", ".attn.masked_bias"))
-
-
 def _fuse_gelu(model: PreTrainedModel) -> None:
-    """Compute "gelu_new" by torch's fused kernel: the same formula, several times as fast; config unchanged."""
+    """Compute "gelu_new" by torch's fused kernel: the same formula, faster; config unchanged."""
     from torch import nn
     from transformers.activations import NewGELUActivation
 

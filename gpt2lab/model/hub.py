@@ -83,8 +83,8 @@ def fetch(name: str, revision: str | None, *, weights: bool = True) -> Path:
     except Exception as error:  # http, disk, cache: many unrelated classes, one meaning here
         reason = (str(error).splitlines() or [""])[0]
         raise UserError(
-            f"model={name}: the download of {_title(name, revision)} failed ({type(error).__name__}: {reason}); "
-            f"run it again to resume, or give a local folder with model.path=..."
+            f"model={name}: the download of {_title(name, revision)} failed ({type(error).__name__}: "
+            f"{reason}); run it again to resume, or give a local folder with model.path=..."
         ) from error
     if not _whole(folder, weights):
         raise UserError(f"model={name}: {_title(name, revision)} has no safetensors weights or no tokenizer")

@@ -113,8 +113,13 @@ def no_folder(path: Path) -> str:
 
 def quiet() -> None:
     """Import transformers so that it prints only errors, and no bar for loading from a local disk."""
+    import warnings
+
     from transformers.utils import logging
 
+    warnings.filterwarnings(
+        "ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning
+    )  # PEFT asks for it
     logging.set_verbosity_error()
     logging.disable_progress_bar()
 
@@ -122,7 +127,8 @@ def quiet() -> None:
 def _check_folder(path: Path) -> None:
     if not path.is_dir():
         raise UserError(
-            f"tokenizer {path} {no_folder(path)}; give a folder with tokenizer.json, or vocab.json and merges.txt"
+            f"tokenizer {path} {no_folder(path)}; give a folder with tokenizer.json, "
+            "or vocab.json and merges.txt"
         )
     if not is_tokenizer(path):
         raise UserError(f"tokenizer {path}: holds neither tokenizer.json nor vocab.json with merges.txt")

@@ -157,7 +157,7 @@ def _hub_rows(dataset: Dataset) -> Dataset:
 def _bundled(config: SquadConfig) -> tuple[Dataset, Dataset, str, str]:
     from gpt2lab.data.synthetic import squad as generator
 
-    version = sources.code_fingerprint(*generator.MODULES, squad_rows)
+    version = sources.code_fingerprint(generator, *generator.MODULES, squad_rows)
     parts = []
     for split, passages in (("train", config.bundled_train_passages), ("evaluation", config.bundled_eval_passages)):
         arguments = {"split": split, "passages": passages}

@@ -58,6 +58,11 @@ def read_squad(path: str | Path) -> Iterator[dict[str, Any]]:
     return _rows(_articles(Path(path)))
 
 
+def rows_of(squad: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The same rows from SQuAD JSON that is already parsed."""
+    return _rows(squad["data"])
+
+
 def summarise(problems: Iterable[tuple[str, str]]) -> dict[str, Any]:
     """Count rows by problem, from (id, problem) pairs.
 
@@ -234,7 +239,7 @@ def _answers(entry: Any, context: str) -> tuple[list[str], list[int], str]:
 
 def nearest_occurrence(context: str, text: str, start: int) -> int:
     """Offset at which `text` begins in `context` nearest to `start` (the earlier of two), or -1."""
-    start = max(0, min(start, len(context)))
+    start = max(0, start)
     before = context.rfind(text, 0, start + len(text))
     after = context.find(text, start)
     if before < 0 or after < 0:

@@ -103,7 +103,7 @@ def documents(path: str | None, bundled: int) -> Iterator[dict[str, str]]:
 def _version() -> str:
     from gpt2lab.data.synthetic import squad as generator
 
-    return sources.code_fingerprint(*generator.MODULES)
+    return sources.code_fingerprint(generator, *generator.MODULES)
 
 
 def _documents(path: str | None, bundled: int) -> Dataset:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -33,8 +34,8 @@ FILES = {
 class Hub(BaseHTTPRequestHandler):
     """The four answers huggingface_hub needs: a file's head and body, a revision's commit, its file list."""
 
-    files = dict(FILES)
-    served: list[str] = []
+    files: ClassVar[dict[str, bytes]] = FILES
+    served: ClassVar[list[str]] = []
 
     def do_HEAD(self) -> None:
         self.answer(body=False)

@@ -1,4 +1,4 @@
-"""Conv1D -> Linear -> Conv1D: the same function and gradients, the same bits back, loudly where there is none."""
+"""Conv1D -> Linear -> Conv1D: the same function and gradients, the same bits back, no silence."""
 
 from __future__ import annotations
 
@@ -105,15 +105,15 @@ def test_the_converted_state_itself_would_load_wrongly() -> None:
 
 
 def test_a_model_with_nothing_to_convert_is_an_error() -> None:
-    with pytest.raises(ValueError, match="no transformers.*Conv1D"):
+    with pytest.raises(ValueError, match=r"no transformers.*Conv1D"):
         convert(nn.Sequential(nn.Linear(2, 2)))
     model = stock()
-    with pytest.raises(ValueError, match="no gpt2lab.*Linear"):
+    with pytest.raises(ValueError, match=r"no gpt2lab.*Linear"):
         revert(model)
-    with pytest.raises(ValueError, match="no gpt2lab.*Linear"):
+    with pytest.raises(ValueError, match=r"no gpt2lab.*Linear"):
         state_for_stock(model)
     convert(model)
-    with pytest.raises(ValueError, match="no transformers.*Conv1D"):
+    with pytest.raises(ValueError, match=r"no transformers.*Conv1D"):
         convert(model)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import re
@@ -51,10 +52,9 @@ def test_the_first_merge_is_the_most_frequent_pair(folder: Path) -> None:
     pairs: dict[str, int] = {}
     for text in texts():
         for word in re.findall(r"'t| ?[^\W\d]+| ?\d+|\.", text):
-            symbols = word.replace(" ", "Ġ").replace(
-                "ï", "Ã¯"
-            )  # byte-level names of a space and of ï's two bytes
-            for left, right in zip(symbols, symbols[1:], strict=False):
+            # byte-level names: of a space, and of the two bytes of ï
+            symbols = word.replace(" ", "Ġ").replace("ï", "Ã¯")
+            for left, right in itertools.pairwise(symbols):
                 pairs[f"{left} {right}"] = pairs.get(f"{left} {right}", 0) + 1
     first = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["model"]["merges"][0]
     assert pairs[first if isinstance(first, str) else " ".join(first)] == max(pairs.values())
@@ -75,9 +75,14 @@ def test_both_forms_of_a_tokenizer_agree(folder: Path, two_files: Path) -> None:
     encoded = one(text, return_offsets_mapping=True)
     assert encoded == two(text, return_offsets_mapping=True)
     assert encoded["input_ids"].count(one.eos_token_id) == 1
-    pieces = [text[start:end] for start, end in encoded["offset_mapping"]]
-    assert pieces[0] and text.startswith(pieces[0]) and encoded["offset_mapping"][-1][1] == len(text)
     assert len(two) == 300 and two.pad_token_id == two.eos_token_id
+
+
+def test_offsets_tile_the_text_each_word_with_its_leading_space(folder: Path, two_files: Path) -> None:
+    text = "The Danube flows past  seven old towns."
+    for tokenizer in (load_tokenizer(folder), load_tokenizer(two_files)):
+        offsets = tokenizer(text, return_offsets_mapping=True)["offset_mapping"]
+        assert "".join(text[start:end] for start, end in offsets) == text
 
 
 def test_same_as_transformers_own_gpt2_tokenizer(two_files: Path) -> None:
@@ -128,7 +133,7 @@ def test_a_folder_that_is_not_there_is_named_with_its_nearest_neighbour(folder: 
 
 def test_a_folder_without_a_whole_tokenizer_is_an_error(two_files: Path) -> None:
     (two_files / "merges.txt").unlink()
-    with pytest.raises(UserError, match="neither tokenizer.json nor vocab.json with merges.txt"):
+    with pytest.raises(UserError, match=r"neither tokenizer.json nor vocab.json with merges.txt"):
         load_tokenizer(two_files)
     with pytest.raises(UserError, match="neither"):
         fingerprint(two_files)
@@ -136,7 +141,7 @@ def test_a_folder_without_a_whole_tokenizer_is_an_error(two_files: Path) -> None
 
 def test_a_garbled_file_is_an_error_of_one_line(two_files: Path) -> None:
     (two_files / "vocab.json").write_text('{"a": ')
-    with pytest.raises(UserError, match="vocab.json and merges.txt cannot be read") as caught:
+    with pytest.raises(UserError, match=r"vocab.json and merges.txt cannot be read") as caught:
         load_tokenizer(two_files)
     assert "\n" not in str(caught.value)
 

@@ -18,7 +18,7 @@ from itertools import count, islice
 from random import Random
 from typing import Any
 
-from gpt2lab.data.synthetic import worlds_people, worlds_places, worlds_things
+from gpt2lab.data.synthetic import forms, names, passages, worlds_people, worlds_places, worlds_things
 from gpt2lab.data.synthetic.forms import World
 from gpt2lab.data.synthetic.names import check_pool, draw_name, pick, pool_of
 from gpt2lab.data.synthetic.passages import Passage, capital, draw_passage, shuffled
@@ -27,6 +27,9 @@ from gpt2lab.errors import UserError
 __all__ = ["documents", "generate", "pool_of"]
 
 WORLDS: list[World] = [*worlds_people.WORLDS, *worlds_places.WORLDS, *worlds_things.WORLDS]
+
+MODULES = (forms, names, passages, worlds_people, worlds_places, worlds_things)
+"""what shapes the text beside this file; a cache is keyed by their source"""
 
 PASSAGES_PER_ARTICLE = 5
 MAX_QUESTIONS = 5

@@ -1,0 +1,290 @@
+"""The whole story of one run: find base and data, plan, train, evaluate, keep."""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from gpt2lab import adapter, plan, precision, quantization, runs, task, tracking
+from gpt2lab.adapter.base import Adapted, total_parameters, trainable_parameters
+from gpt2lab.config import Composed, RunConfig, digest, plain
+from gpt2lab.errors import UserError
+from gpt2lab.evaluate import Evaluation, evaluate, with_intervals
+from gpt2lab.hardware import Hardware, setup
+from gpt2lab.model import base as models
+from gpt2lab.model.tokenizer import load_tokenizer
+from gpt2lab.precision.schedule import resolve
+from gpt2lab.progress import Progress, say
+from gpt2lab.task.base import Splits, Task
+from gpt2lab.train import loop
+from gpt2lab.train.stopping import Stopping
+
+
+@dataclass
+class Session:
+    """What the jobs of one command share: which base stands for which config is decided once."""
+
+    bases: dict[str, models.Base] = field(default_factory=dict)
+    announced: set[str] = field(default_factory=set)
+    parent_id: str | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that is ready to start; nothing is written yet."""
+
+    config: RunConfig
+    hardware: Hardware
+    base: models.Base
+    task: Task
+    splits: Splits
+    model: torch.nn.Module
+    adapted: Adapted
+    features: dict[str, Any]
+    plan: plan.Plan
+
+
+def run(composed: Composed, session: Session | None = None) -> dict[str, Any]:
+    """Do one run, or find it done; returns its metrics (the plan's, for `dry_run`).
+
+    Raises:
+        UserError: anything in the config, the data or the machine that the user can mend.
+    """
+    session = session or Session()
+    config, hardware, base, built, splits = find_parts(composed.config, session)
+    identity = digest(config, base.label, base.weights_id, base.tokenizer_id, splits.source.fingerprint)
+    name = runs.run_name(base.label, splits.source.label, config.adapter.kind, composed.varied, identity)
+    root = Path(config.outputs).expanduser().resolve() / config.task.kind
+    folder = composed.folder or runs.find_or_name(root, name, identity, config.rerun)
+    if runs.is_finished(folder) and not config.dry_run:
+        _refuse_other_run(folder, identity)
+        say(f"finished before, nothing to do (rerun=true begins anew): {folder}")
+        return _show(folder)
+
+    prepared = prepare(config, hardware, base, built, splits)
+    for line in prepared.plan.lines():
+        say(line)
+    if config.dry_run:
+        say("dry_run=true: nothing was started")
+        return {"params/trainable": prepared.plan.trainable, "params/total": prepared.plan.total}
+
+    state = _open(folder, config, hardware, identity)
+    say(f"run: {folder}")
+    info = _tracking_info(prepared, folder.name, session)
+    outputs = Path(config.outputs).expanduser().resolve()
+    with tracking.open_tracker(config.tracking, outputs, info, run_id=state.get("mlflow_run_id"),
+                               parent_id=session.parent_id, warn=say) as tracker:  # fmt: skip
+        runs.write_json(folder / "environment.json", state | {"mlflow_run_id": tracker.run_id})
+        metrics = train_and_score(prepared, folder, tracker)
+        tracker.log({k: v for k, v in metrics.items() if isinstance(v, int | float)}, int(metrics["train/steps"]))
+        tracker.log_files(folder)
+    return _show(folder)
+
+
+def find_parts(config: RunConfig, session: Session) -> tuple[RunConfig, Hardware, models.Base, Task, Splits]:
+    """Resolve what the config leaves open (hardware, precision, base, data) and announce every substitute."""
+    hardware = setup(config.hardware, config.deterministic)
+    base = find_base(config, session)
+    _announce(session, base.note)
+    chosen = replace(config.precision, precision=resolve(config.precision.precision, hardware.native))
+    config = replace(config, precision=chosen)
+    built = task.kinds.get(config.task.kind).build(config.task)
+    splits = built.load(real_base=base.kind in ("hub", "path"), fraction=config.validation.fraction,
+                        max_validation=config.validation.max_examples)  # fmt: skip
+    for note in splits.source.notes:
+        _announce(session, note)
+    _announce(session, hardware.line())
+    asked = chosen.precision.name
+    if asked not in hardware.native:
+        _announce(session, f"precision={asked}: not native here, it is executed but slower than fp32")
+    return config, hardware, base, built, splits
+
+
+def find_base(config: RunConfig, session: Session) -> models.Base:
+    """The base, decided once a command."""
+    key = json.dumps(plain(config.model), sort_keys=True)
+    if key not in session.bases:
+        session.bases[key] = models.resolve(config.model)
+    return session.bases[key]
+
+
+def prepare(config: RunConfig, hardware: Hardware, base: models.Base, built: Task, splits: Splits) -> Prepared:
+    """Build model, adapter and features, check that they fit, and derive the plan."""
+    model = models.load(base, config.model, built.objective, config.seed)
+    tokenizer = load_tokenizer(base.tokenizer)
+    tokenizer.model_max_length, tokenizer.gpt2lab_id = model.config.n_positions, base.tokenizer_id
+    parts = {"train": splits.train, "validation": splits.validation, "evaluation": splits.evaluation}
+    trains = adapter.kinds.get(config.adapter.kind).flags.get("trains", True)
+    if trains and len(splits.train) == 0:
+        raise UserError(f"adapter={config.adapter.kind} needs training data: give task.train_file=..., or adapter=none")
+    features = {n: built.encode(p, tokenizer, training=n == "train") for n, p in parts.items() if len(p)}
+    model = quantization.kinds.get(config.quantization.kind).build(model, config.quantization)
+    torch.manual_seed(config.seed)  # the adapter's own initialisation
+    adapted = adapter.kinds.get(config.adapter.kind).build(model, config.adapter, built.objective)
+    trainable = trainable_parameters(adapted.model)
+    if trainable != adapted.expected:
+        raise AssertionError(f"adapter={config.adapter.kind}: {trainable:,} parameters are trainable, its formula "
+                             f"gives {adapted.expected:,}")  # fmt: skip
+    adapted.model.to(hardware.device)
+    return Prepared(config, hardware, base, built, splits, model, adapted, features,
+                    _plan(config, base, splits, adapted, features, hardware, trains))  # fmt: skip
+
+
+def _plan(config: RunConfig, base: models.Base, splits: Splits, adapted: Adapted, features: dict[str, Any],
+          hardware: Hardware, trains: bool) -> plan.Plan:  # fmt: skip
+    trainable, total = adapted.expected, total_parameters(adapted.model)
+    train = features.get("train")
+    steps = plan.count_steps(config.train, len(train)) if trains and train is not None else 0
+    lengths = train["length"][:] if train is not None else []
+    tokens = steps * config.train.batch_size * config.train.accumulation_steps * (sum(lengths) / max(1, len(lengths)))
+    width = plan.typical_width(lengths)
+    return plan.Plan(
+        base=base.label, data=splits.source.label, trainable=trainable, total=total,
+        examples={"train": len(splits.train), "validation": len(splits.validation), "evaluation": len(splits.evaluation)},
+        features={n: len(features.get(n, ())) for n in ("train", "validation", "evaluation")},
+        problems=splits.problems, steps=steps, validate_every=plan.validation_interval(config.validation, max(1, steps)),
+        phases=f"{config.precision.precision.name} throughout, evaluated at {config.precision.eval.name}",
+        checkpoint_bytes=3 * plan.BYTES * trainable,
+        memory_bytes=plan.memory_estimate(adapted.model, trainable, config.train.batch_size, width),
+        seconds=plan.seconds_estimate(total, trainable, int(tokens), hardware.device),
+    )  # fmt: skip
+
+
+def train_and_score(prepared: Prepared, folder: Path, tracker: tracking.Tracker) -> dict[str, Any]:
+    """Train, evaluate once, write the run's files; metrics.json comes last."""
+    config, device = prepared.config, prepared.hardware.device
+    outcome, stopping = loop.Outcome(), Stopping(config.validation)
+    if prepared.plan.steps:
+        outcome = train(prepared, stopping, folder, tracker)
+    final = score(prepared, "evaluation", "evaluating")
+    (folder / "adapter").mkdir(exist_ok=True)
+    prepared.adapted.save(folder / "adapter")
+    predictions = {k: v[0]["text"] if v else "" for k, v in final.predictions.items()} \
+        if prepared.task.objective == "span" else final.predictions  # fmt: skip
+    runs.write_json(folder / "predictions.json", predictions)
+    metrics: dict[str, Any] = with_intervals(final, "eval") | {
+        "params/trainable": prepared.plan.trainable, "params/total": prepared.plan.total,
+        "train/steps": outcome.steps, "train/seconds": outcome.seconds, "train/tokens": outcome.tokens,
+        "train/tokens_per_second": outcome.tokens / outcome.seconds if outcome.seconds else 0.0,
+        "train/stopped_early": outcome.stopped_early,
+        **{f"train/seconds_{name}": spent for name, spent in outcome.phase_seconds.items()},
+        **({"validation/best_step": stopping.best_step, f"validation/best_{stopping.metric}": stopping.best}
+           if stopping.best_step is not None else {}),
+        "memory/peak_bytes": peak_bytes(device), **(prepared.adapted.details or {}),
+        **{f"data/{problem}": count for problem, count in prepared.splits.problems.items()},
+        "base": prepared.base.label, "data": prepared.splits.source.label,
+    }  # fmt: skip
+    runs.write_json(folder / "metrics.json", metrics)
+    return metrics
+
+
+def train(prepared: Prepared, stopping: Stopping, folder: Path, tracker: tracking.Tracker) -> loop.Outcome:
+    """The loop, with its progress shown and its rows sent to the tracker."""
+    config, planned = prepared.config, prepared.plan
+    schedule = precision.kinds.get(config.precision.kind).build(config.precision, planned.steps)
+    pace = loop.Pace(planned.steps, planned.validate_every, config.checkpoint.every, config.checkpoint.keep, config.seed)
+    progress = Progress("training", planned.steps)
+
+    def validate() -> dict[str, float]:
+        found = score(prepared, "validation", "validating")
+        return {"loss": found.loss, **found.scores.metrics}
+
+    def report(row: loop.Row) -> None:
+        figures = {k: v for k, v in row.items() if k.startswith("validation/")}
+        tracker.log({k if "/" in k else f"train/{k}": v for k, v in row.items()
+                     if isinstance(v, int | float) and k != "step"}, row["step"])  # fmt: skip
+        progress.advance(row["step"] - progress.done, loss=row["loss"], lr=row["lr"])
+        if figures:
+            say(f"step {row['step']:,}: " + ", ".join(f"{k} {v:.4g}" for k, v in figures.items()))
+
+    with progress:
+        return loop.run(prepared.adapted.model, prepared.task, prepared.features["train"], schedule, config.train, pace,
+                        stopping, folder, prepared.hardware.device, validate=validate, report=report,
+                        workers=prepared.hardware.workers)  # fmt: skip
+
+
+def score(prepared: Prepared, part: str, label: str) -> Evaluation:
+    """Evaluate one part at the run's evaluation precision."""
+    features, config = prepared.features[part], prepared.config
+    with Progress(label, len(features), unit="feature") as progress:
+        return evaluate(
+            prepared.adapted.model, prepared.task, features, getattr(prepared.splits, part),
+            precision=config.precision.eval.name, device=prepared.hardware.device,
+            batch_tokens=config.task.eval_batch_tokens, progress=progress.advance,
+        )  # fmt: skip
+
+
+def peak_bytes(device: str) -> int:
+    """Peak memory so far: of the GPU's allocator on CUDA, else the process's resident set (KiB on Linux)."""
+    if device.startswith("cuda"):
+        return torch.cuda.max_memory_allocated(device)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _open(folder: Path, config: RunConfig, hardware: Hardware, identity: str) -> dict[str, Any]:
+    """Make the run's folder, or take up an unfinished one of the same identity; returns environment.json's content."""
+    previous = folder / "environment.json"
+    if previous.exists():
+        _refuse_other_run(folder, identity)
+        say("unfinished before: going on from its newest checkpoint")
+        state = runs.read_json(previous)
+        return runs.environment(hardware.record(), config.seed) | {
+            "identity": identity, "mlflow_run_id": state.get("mlflow_run_id")}  # fmt: skip
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        text = yaml.safe_dump(plain(config), sort_keys=False)
+        (folder / "config.yaml").write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"outputs={config.outputs}: cannot write {folder} ({error.strerror})") from error
+    return runs.environment(hardware.record(), config.seed) | {"identity": identity}
+
+
+def _refuse_other_run(folder: Path, identity: str) -> None:
+    """A given folder that holds another run is not overwritten."""
+    environment = folder / "environment.json"
+    found = runs.read_json(environment).get("identity") if environment.exists() else None
+    if found != identity:
+        raise UserError(f"hydra.run.dir={folder}: holds another run ({found or 'without environment.json'}, this one is "
+                        f"{identity}); give another folder")  # fmt: skip
+
+
+def _tracking_info(prepared: Prepared, name: str, session: Session) -> tracking.RunInfo:
+    config, splits, git = prepared.config, prepared.splits, runs.git_state()
+    tags = {
+        "task": config.task.kind, "adapter": config.adapter.kind, "precision": config.precision.precision.name,
+        "quantization": config.quantization.kind, "base": prepared.base.label, "data": splits.source.label,
+        "git_commit": str(git["commit"]), "git_dirty": str(git["dirty"]).lower(), **session.tags,
+    }  # fmt: skip
+    parts = {"train": splits.train, "validation": splits.validation, "evaluation": splits.evaluation}
+    datasets = [tracking.DatasetInfo(config.task.kind, part, f"{splits.source.fingerprint}-{part}", splits.source.label,
+                                     len(rows)) for part, rows in parts.items()]  # fmt: skip
+    return tracking.RunInfo(name, tracking.flatten(plain(config)), tags, datasets)
+
+
+def _announce(session: Session, line: str) -> None:
+    if line and line not in session.announced:
+        session.announced.add(line)
+        say(line)
+
+
+def _show(folder: Path) -> dict[str, Any]:
+    """Print a finished run's figures; returns its metrics."""
+    metrics = runs.read_json(folder / "metrics.json")
+    say(f"base {metrics['base']}, data {metrics['data']}")
+    for name in [k for k in metrics if k.startswith("eval/") and f"{k}_low" in metrics]:
+        say(f"{name} {metrics[name]:.2f} (95 % interval {metrics[name + '_low']:.2f} to {metrics[name + '_high']:.2f}, "
+            f"n = {metrics['eval/n']:,})")  # fmt: skip
+    rest = {k: metrics[k] for k in ("eval/perplexity", "eval/bits_per_byte", "eval/loss", "train/steps", "train/seconds",
+                                    "train/tokens_per_second") if k in metrics}  # fmt: skip
+    say(", ".join(f"{k} {v:,.4g}" for k, v in rest.items()))
+    say(f"files: {folder}")
+    return metrics
