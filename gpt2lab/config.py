@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from enum import Enum
 from pathlib import Path
-from typing import Any, Optional, get_type_hints
+from typing import Any, get_type_hints
 
 from hydra import compose, initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -25,8 +25,8 @@ from gpt2lab import adapter, precision, quantization, task
 from gpt2lab.errors import UserError
 from gpt2lab.hardware import HardwareConfig
 from gpt2lab.helptext import conf_dir, group_choices
-from gpt2lab.model.base import Fallback, ModelConfig
-from gpt2lab.schema import check_bounds, expected, knob, nearest
+from gpt2lab.model.base import ModelConfig
+from gpt2lab.schema import Fallback, check_bounds, expected, knob, nearest
 from gpt2lab.tracking import TrackingConfig
 from gpt2lab.train.checkpoint import CheckpointConfig
 from gpt2lab.train.optim import TrainConfig
@@ -48,7 +48,7 @@ class Knobs:
     alpha: float = knob(gt=0)
     dropout: float = knob(ge=0, lt=1)
     epochs: float = knob(gt=0)
-    max_steps: Optional[int] = knob(ge=1)
+    max_steps: int | None = knob(ge=1)
     batch_size: int = knob(ge=1)
     seed: int = knob(ge=0, lt=2**32)
     deterministic: bool = knob()
@@ -109,8 +109,8 @@ def load(overrides: list[str], *, grid: bool = False) -> Composed:
         raise UserError(f"{key}={getattr(config, key)}: adapter={config.adapter.kind} does not use {key}; "
                         f"leave it out, or choose an adapter that does")  # fmt: skip
     varied = {_group_of(o): str(o.value()) for o in chosen}
-    varied |= {o.key_or_group: _text(o) for o in parsed
-               if o not in chosen and not o.key_or_group.startswith("hydra.") and o.key_or_group not in unused}  # fmt: skip
+    values = (o for o in parsed if o not in chosen and not o.key_or_group.startswith("hydra."))
+    varied |= {o.key_or_group: _text(o) for o in values if o.key_or_group not in unused}
     return Composed(config, varied, Path(run_dir) if run_dir else None, unused)
 
 
@@ -130,8 +130,8 @@ def cells(overrides: list[str]) -> list[Composed]:
 def to_dataclasses(full: DictConfig, *, files: bool = True) -> RunConfig:
     """Merge into fresh structured configs, so that an unknown key or a wrong type is refused, then check bounds."""
     sections = {f.name for f in fields(RunConfig)} - {f.name for f in fields(Knobs)}
-    for name in full:
-        if name not in {f.name for f in fields(RunConfig)}:
+    for name in map(str, full):
+        if str(name) not in {f.name for f in fields(RunConfig)}:
             raise UserError(f"{name}: unknown key; {nearest(str(name), map(str, full))}"
                             f"see python -m gpt2lab --help")  # fmt: skip
     OmegaConf.resolve(full)
@@ -158,7 +158,7 @@ def _structured(schema: type, values: dict[Any, Any], prefix: str) -> Any:
     """An instance of the dataclass `schema` from plain values; UserError with the key, value and what is valid."""
     section = OmegaConf.structured(schema)
     types = {f.name: f for f in fields(schema)}
-    for key, value in values.items():
+    for key, value in ((str(k), v) for k, v in values.items()):
         if key not in types:
             raise UserError(f"{prefix}{key}: unknown key; {nearest(str(key), types)}valid: {', '.join(types)}")
         try:

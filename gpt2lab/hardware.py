@@ -6,7 +6,7 @@ import os
 import platform
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import torch
 
@@ -20,7 +20,7 @@ class HardwareConfig:
 
     device: str = knob()
     """auto (CUDA where there is one), cpu, cuda or cuda:<index>"""
-    threads: Optional[int] = knob(ge=1)
+    threads: int | None = knob(ge=1)
     """CPU threads; null: the cores that are really there (affinity and container quota)"""
     workers: int = knob(ge=0)
     """processes that prepare batches; 0: the training process itself"""

@@ -26,6 +26,8 @@ from gpt2lab.task.base import Splits, Task
 from gpt2lab.train import loop
 from gpt2lab.train.stopping import Stopping
 
+PARTS = ("train", "validation", "evaluation")
+
 
 @dataclass
 class Session:
@@ -121,7 +123,7 @@ def prepare(config: RunConfig, hardware: Hardware, base: models.Base, built: Tas
     model = models.load(base, config.model, built.objective, config.seed)
     tokenizer = load_tokenizer(base.tokenizer)
     tokenizer.model_max_length, tokenizer.gpt2lab_id = model.config.n_positions, base.tokenizer_id
-    parts = {"train": splits.train, "validation": splits.validation, "evaluation": splits.evaluation}
+    parts = {n: getattr(splits, n) for n in PARTS}
     trains = adapter.kinds.get(config.adapter.kind).flags.get("trains", True)
     if trains and len(splits.train) == 0:
         raise UserError(f"adapter={config.adapter.kind} needs training data: give task.train_file=..., or adapter=none")
@@ -148,9 +150,9 @@ def _plan(config: RunConfig, base: models.Base, splits: Splits, adapted: Adapted
     width = plan.typical_width(lengths)
     return plan.Plan(
         base=base.label, data=splits.source.label, trainable=trainable, total=total,
-        examples={"train": len(splits.train), "validation": len(splits.validation), "evaluation": len(splits.evaluation)},
-        features={n: len(features.get(n, ())) for n in ("train", "validation", "evaluation")},
-        problems=splits.problems, steps=steps, validate_every=plan.validation_interval(config.validation, max(1, steps)),
+        examples={n: len(getattr(splits, n)) for n in PARTS}, features={n: len(features.get(n, ())) for n in PARTS},
+        problems=splits.problems, steps=steps,
+        validate_every=plan.validation_interval(config.validation, max(1, steps)),
         phases=f"{config.precision.precision.name} throughout, evaluated at {config.precision.eval.name}",
         checkpoint_bytes=3 * plan.BYTES * trainable,
         memory_bytes=plan.memory_estimate(adapted.model, trainable, config.train.batch_size, width),
@@ -190,7 +192,9 @@ def train(prepared: Prepared, stopping: Stopping, folder: Path, tracker: trackin
     """The loop, with its progress shown and its rows sent to the tracker."""
     config, planned = prepared.config, prepared.plan
     schedule = precision.kinds.get(config.precision.kind).build(config.precision, planned.steps)
-    pace = loop.Pace(planned.steps, planned.validate_every, config.checkpoint.every, config.checkpoint.keep, config.seed)
+    pace = loop.Pace(
+        planned.steps, planned.validate_every, config.checkpoint.every, config.checkpoint.keep, config.seed
+    )
     progress = Progress("training", planned.steps)
 
     def validate() -> dict[str, float]:
@@ -253,8 +257,8 @@ def _refuse_other_run(folder: Path, identity: str) -> None:
     environment = folder / "environment.json"
     found = runs.read_json(environment).get("identity") if environment.exists() else None
     if found != identity:
-        raise UserError(f"hydra.run.dir={folder}: holds another run ({found or 'without environment.json'}, this one is "
-                        f"{identity}); give another folder")  # fmt: skip
+        raise UserError(f"hydra.run.dir={folder}: holds another run ({found or 'without environment.json'}, this one "
+                        f"is {identity}); give another folder")  # fmt: skip
 
 
 def _tracking_info(prepared: Prepared, name: str, session: Session) -> tracking.RunInfo:
@@ -264,7 +268,7 @@ def _tracking_info(prepared: Prepared, name: str, session: Session) -> tracking.
         "quantization": config.quantization.kind, "base": prepared.base.label, "data": splits.source.label,
         "git_commit": str(git["commit"]), "git_dirty": str(git["dirty"]).lower(), **session.tags,
     }  # fmt: skip
-    parts = {"train": splits.train, "validation": splits.validation, "evaluation": splits.evaluation}
+    parts = {n: getattr(splits, n) for n in PARTS}
     datasets = [tracking.DatasetInfo(config.task.kind, part, f"{splits.source.fingerprint}-{part}", splits.source.label,
                                      len(rows)) for part, rows in parts.items()]  # fmt: skip
     return tracking.RunInfo(name, tracking.flatten(plain(config)), tags, datasets)
@@ -283,8 +287,8 @@ def _show(folder: Path) -> dict[str, Any]:
     for name in [k for k in metrics if k.startswith("eval/") and f"{k}_low" in metrics]:
         say(f"{name} {metrics[name]:.2f} (95 % interval {metrics[name + '_low']:.2f} to {metrics[name + '_high']:.2f}, "
             f"n = {metrics['eval/n']:,})")  # fmt: skip
-    rest = {k: metrics[k] for k in ("eval/perplexity", "eval/bits_per_byte", "eval/loss", "train/steps", "train/seconds",
-                                    "train/tokens_per_second") if k in metrics}  # fmt: skip
-    say(", ".join(f"{k} {v:,.4g}" for k, v in rest.items()))
+    others = ("eval/perplexity", "eval/bits_per_byte", "eval/loss", "train/steps", "train/seconds",
+              "train/tokens_per_second")  # fmt: skip
+    say(", ".join(f"{k} {metrics[k]:,.4g}" for k in others if k in metrics))
     say(f"files: {folder}")
     return metrics

@@ -38,7 +38,9 @@ def parse(arguments: list[str], keys: tuple[str, ...], required: tuple[str, ...]
     for word in arguments:
         key, equals, value = word.partition("=")
         if not equals or key not in keys:
-            raise UserError(f"{word}: unknown argument; {nearest(key, keys)}valid: {', '.join(f'{k}=...' for k in keys)}")
+            raise UserError(
+                f"{word}: unknown argument; {nearest(key, keys)}valid: {', '.join(f'{k}=...' for k in keys)}"
+            )
         if key in values:
             raise UserError(f"{key}={value}: given twice")
         values[key] = value
@@ -54,7 +56,9 @@ def load_run(folder: Path) -> tuple[RunConfig, Any, Any, models.Base]:
     metrics = runs.read_json(folder / "metrics.json")
     base = models.resolve(config.model)
     if base.label != metrics["base"]:
-        raise UserError(f"{folder} was made on base {metrics['base']}, but here model={config.model.name} is {base.label}")
+        raise UserError(
+            f"{folder} was made on base {metrics['base']}, but here model={config.model.name} is {base.label}"
+        )
     setup(config.hardware)
     built = task.kinds.get(config.task.kind).build(config.task)
     model = models.load(base, config.model, built.objective, config.seed)

@@ -55,11 +55,18 @@ def check_bounds(config: Any, prefix: str = "", *, files: bool = True) -> None:
         if value is None:
             continue
         bounds = field.metadata.get("bounds", {})
-        if isinstance(value, int | float) and not isinstance(value, bool | enum.Enum):
-            if not (math.isfinite(value) and all(COMPARE[sign](value, v) for sign, v in bounds.items())):
-                raise UserError(f"{key}={value}: must be {expected(str(field.type), bounds)}")
+        numeric = isinstance(value, int | float) and not isinstance(value, bool)
+        if numeric and not (math.isfinite(value) and all(COMPARE[sign](value, v) for sign, v in bounds.items())):
+            raise UserError(f"{key}={value}: must be {expected(str(field.type), bounds)}")
         if files and field.metadata.get("exists"):
             for path in value if isinstance(value, list) else [value]:
                 if not Path(path).expanduser().exists():
                     raise UserError(f"{key}={path}: no such file or folder (a path on this machine, "
                                     f"relative to {Path.cwd()})")  # fmt: skip
+
+
+class Fallback(enum.Enum):
+    """Whether a substitute may stand in for what is not there (announced), or that is an error."""
+
+    allow = "allow"
+    error = "error"

@@ -44,13 +44,13 @@ def run(cells: list[Composed]) -> int:
             try:
                 metrics = pipeline.run(cell, session)
                 parent.log({k: v for k, v in metrics.items() if k.startswith("eval/")}, number)
-            except Exception as error:  # the other cells are worth running; each failure is reported at the end
-                failed.append((label, str(error).splitlines()[0] if str(error) else type(error).__name__))
-                if cell.config.debug or not isinstance(error, UserError):
+            except Exception as failure:  # the other cells are worth running; each failure is reported at the end
+                failed.append((label, str(failure).splitlines()[0] if str(failure) else type(failure).__name__))
+                if cell.config.debug or not isinstance(failure, UserError):
                     traceback.print_exc()
     say(f"\n{len(cells) - len(failed)} of {len(cells)} cells finished")
-    for label, error in failed:
-        say(f"failed: {label}: {error}")
+    for label, reason in failed:
+        say(f"failed: {label}: {reason}")
     return 1 if failed else 0
 
 

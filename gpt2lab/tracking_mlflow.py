@@ -83,9 +83,7 @@ def make_database(uri: str) -> None:
                 os.replace(unfinished, path)
         with open(path, "rb") as file:
             if file.read(16) != b"SQLite format 3\0":  # MLflow would try for minutes
-                raise UserError(
-                    f"tracking database {path} is not an SQLite file; choose another tracking.uri"
-                )
+                raise UserError(f"tracking database {path} is not an SQLite file; choose another tracking.uri")
     except OSError as error:
         raise UserError(f"tracking database {path}: {error.strerror}; choose another tracking.uri") from error
 
@@ -108,9 +106,7 @@ def find_experiment(client: MlflowClient, name: str, artifacts: Path | None) -> 
                 raise
             found = client.get_experiment_by_name(name)  # another process was faster
     if found is None or found.lifecycle_stage != "active":
-        raise UserError(
-            f"tracking.experiment: {name!r} was deleted in the store; restore it or choose another"
-        )
+        raise UserError(f"tracking.experiment: {name!r} was deleted in the store; restore it or choose another")
     return str(found.experiment_id)
 
 
@@ -130,9 +126,7 @@ class MlflowRun:
     ) -> None:
         import_mlflow()
         self.run_id = run_id
-        self.store = (
-            f"tracking {'server' if uri.startswith('http') else 'store'} at {without_credentials(uri)}"
-        )
+        self.store = f"tracking {'server' if uri.startswith('http') else 'store'} at {without_credentials(uri)}"
         # a dead server fails in 3 s, a busy one is asked six times; a fresh SQLite file takes seconds to make
         self.open_seconds = 60.0 if uri.startswith("sqlite") else 30.0
         self._uri, self._experiment, self._info, self._parent_id = uri, experiment, info, parent_id
@@ -159,9 +153,7 @@ class MlflowRun:
         self.send(params={k: v for k, v in params.items() if k not in (logged or {})}, tags=self._info.tags)
         if self._info.datasets:
             self._client.log_inputs(self._id, datasets=dataset_inputs(self._info.datasets))
-        return (
-            f"{self.store} has no run {wanted}: a new one is started" if wanted and logged is None else None
-        )
+        return f"{self.store} has no run {wanted}: a new one is started" if wanted and logged is None else None
 
     def _reopen(self, run_id: str) -> Mapping[str, str] | None:
         """Set a run to RUNNING again. Returns the params it has, None if the store has no such run."""

@@ -38,7 +38,7 @@ LAYERS = [
     ["data", "model"],
     ["task", "adapter", "precision", "quantization"],
     # tools that know none of the above: the package's own, and the leaves of data and model
-    ["errors", "schema", "registry", "helptext", "hardware", "progress", "runs", *LEAVES],
+    ["errors", "schema", "registry", "helptext", "hardware", "progress", "quiet", "runs", *LEAVES],
 ]
 
 
@@ -49,9 +49,7 @@ def normalized(name: str) -> str:
 
 def locked() -> dict[str, str]:
     """Version by name; a line that is no pin (and no comment) fails the test that asks."""
-    pins = [
-        re.fullmatch(r"([a-z0-9-]+)==([^\s;]+)( ; .+)?", line) for line in LOCK if not line.startswith("#")
-    ]
+    pins = [re.fullmatch(r"([a-z0-9-]+)==([^\s;]+)( ; .+)?", line) for line in LOCK if not line.startswith("#")]
     assert pins and all(pins)
     return {pin[1]: pin[2] for pin in pins if pin}
 
@@ -141,18 +139,14 @@ def test_wheel_reads_its_own_conf(wheel: Path, tmp_path: Path) -> None:
     zipfile.ZipFile(wheel).extractall(tmp_path)
     code = "from gpt2lab.helptext import conf_dir; print(conf_dir())"
     for place, conf in ((tmp_path, tmp_path / "gpt2lab" / "conf"), (ROOT, ROOT / "conf")):
-        out = subprocess.run(
-            [sys.executable, "-c", code], cwd=place, capture_output=True, text=True, check=True
-        )
+        out = subprocess.run([sys.executable, "-c", code], cwd=place, capture_output=True, text=True, check=True)
         assert Path(out.stdout.strip()) == conf.resolve()
         assert (conf / "config.yaml").is_file()
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="no make here")
 def test_make_alone_lists_every_target() -> None:
-    out = subprocess.run(
-        ["make", "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    out = subprocess.run(["make", "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True)
     assert re.findall(r"^  make (\S+) +\S", out.stdout, re.MULTILINE) == TARGETS
 
 

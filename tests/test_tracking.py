@@ -216,9 +216,7 @@ def _run_against(uri: str, outputs: Path, warnings: list[str], run_id: str | Non
 
 def test_dead_server_costs_one_warning(tmp_path: Path, warnings: list[str]) -> None:
     port = closed_port()
-    tracker = within(
-        20, lambda: _run_against(f"http://ada:pa@ss@127.0.0.1:{port}", tmp_path, warnings, "abc")
-    )
+    tracker = within(20, lambda: _run_against(f"http://ada:pa@ss@127.0.0.1:{port}", tmp_path, warnings, "abc"))
     assert tracker.run_id == "abc"  # kept, for a resume when the server is back
     rest = "does not answer: training goes on, history.jsonl has everything"
     assert warnings == [f"tracking server at http://127.0.0.1:{port} {rest}"]
@@ -229,9 +227,7 @@ def test_server_that_hangs_costs_one_warning(
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")  # and the user's own choice is kept
     with socket.create_server(("127.0.0.1", 0)) as server:
-        tracker = within(
-            20, lambda: _run_against(f"http://127.0.0.1:{server.getsockname()[1]}", tmp_path, warnings)
-        )
+        tracker = within(20, lambda: _run_against(f"http://127.0.0.1:{server.getsockname()[1]}", tmp_path, warnings))
     assert tracker.run_id is None and len(warnings) == 1 and "does not answer" in warnings[0]
 
 
@@ -263,9 +259,7 @@ def test_refusing_server_is_quoted_without_the_secret(
     assert "s3cret" not in warnings[0] and "ada" not in warnings[0]
 
 
-def test_store_that_dies_in_the_middle(
-    outputs: Path, warnings: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_store_that_dies_in_the_middle(outputs: Path, warnings: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     import requests
     from mlflow import MlflowClient
 
@@ -313,9 +307,7 @@ def test_warnings_come_in_the_thread_of_training(tmp_path: Path) -> None:
 
 def test_credentials_are_not_logged(outputs: Path) -> None:
     secret = "https://ada:s3cret@host/x"
-    info = RunInfo(
-        "r", {"tracking.uri": secret}, {"uri": secret}, [DatasetInfo("d", "train", "f", secret, 1)]
-    )
+    info = RunInfo("r", {"tracking.uri": secret}, {"uri": secret}, [DatasetInfo("d", "train", "f", secret, 1)])
     tracker = open_tracker(TrackingConfig(), outputs, info)
     tracker.set_tags({"later": secret})
     tracker.finish()
@@ -380,9 +372,7 @@ def _open(config: TrackingConfig, outputs: Path) -> Tracker:
     return open_tracker(config, outputs, RunInfo("r"))
 
 
-def test_sqlite_uri_does_not_follow_the_working_directory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sqlite_uri_does_not_follow_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert tracking_uri(TrackingConfig(), Path("outputs")) == f"sqlite:///{tmp_path}/outputs/mlflow.db"
     assert tracking_uri(TrackingConfig(uri="sqlite:///a.db"), Path("o")) == f"sqlite:///{tmp_path}/a.db"

@@ -80,6 +80,8 @@ def full(model: nn.Module, config: BasicConfig, objective: str) -> Adapted:
     model.requires_grad_(True)
 
     def save(folder: Path) -> None:
-        model.save_pretrained(folder, state_dict=state_for_stock(model))
+        model.save_pretrained(  # type: ignore[operator]
+            folder, state_dict=state_for_stock(model)
+        )
 
     return Adapted(model, expected=total_parameters(model), save=save)

@@ -8,9 +8,9 @@ from typing import Any
 
 from torch import nn
 
+from gpt2lab import quiet
 from gpt2lab.adapter import register
 from gpt2lab.adapter.base import HEADS, Adapted, target_modules
-from gpt2lab.model.tokenizer import quiet
 from gpt2lab.schema import knob
 
 TASK_TYPES = {"span": "QUESTION_ANS", "lm": "CAUSAL_LM", "classify": "SEQ_CLS"}
@@ -33,7 +33,7 @@ class LoraConfig:
 
 def load(model: nn.Module, folder: Path) -> nn.Module:
     """The model with a saved adapter on it."""
-    quiet()
+    quiet.transformers()
     import peft
 
     return peft.PeftModel.from_pretrained(model, folder)
@@ -42,7 +42,7 @@ def load(model: nn.Module, folder: Path) -> nn.Module:
 @register("lora", LoraConfig, targets=True, load=load)
 def lora(model: nn.Module, config: LoraConfig, objective: str) -> Adapted:
     """Wrap the model with PEFT's LoRA; it is saved as a plain PEFT adapter."""
-    quiet()
+    quiet.transformers()
     import peft
 
     names = target_modules(model, config.targets)

@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from gpt2lab.data.sources import quiet
+from gpt2lab import quiet
 
 SECONDS = 4.0  # patience of the one probe
 
@@ -19,7 +19,7 @@ def load(name: str, revision: str | None) -> tuple[tuple[Any, str] | None, str]:
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
-    quiet()
+    quiet.datasets()
     reason = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else _away(name, revision)
     try:
         folder = Path(snapshot_download(name, repo_type="dataset", revision=revision, allow_patterns="*.parquet",
@@ -35,7 +35,7 @@ def load(name: str, revision: str | None) -> tuple[tuple[Any, str] | None, str]:
 
 
 def _away(name: str, revision: str | None) -> str:
-    """"" if the hub answers for this dataset, else in a few words why not."""
+    """ "" if the hub answers for this dataset, else in a few words why not."""
     from huggingface_hub import HfApi
 
     answer = [f"no answer within {SECONDS:.0f} s"]

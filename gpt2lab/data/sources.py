@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gpt2lab import quiet
 from gpt2lab.errors import UserError
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def from_rows(rows: Callable[..., Iterator[dict]], arguments: dict[str, Any], fi
     from datasets import Dataset
     from datasets.exceptions import DatasetGenerationError
 
-    quiet()
+    quiet.datasets()
     try:
         return Dataset.from_generator(_keyed, gen_kwargs={"rows": rows, "arguments": arguments, "key": fingerprint})
     except DatasetGenerationError as error:
@@ -53,14 +54,6 @@ def from_rows(rows: Callable[..., Iterator[dict]], arguments: dict[str, Any], fi
 
 def _keyed(rows: Callable[..., Iterator[dict]], arguments: dict[str, Any], key: str) -> Iterator[dict]:
     yield from rows(**arguments)
-
-
-def quiet() -> None:
-    """No progress bars and no informational lines of `datasets`."""
-    import datasets
-
-    datasets.disable_progress_bars()
-    datasets.logging.set_verbosity_error()
 
 
 def sample(dataset: Dataset, size: int | None, seed: int) -> Dataset:

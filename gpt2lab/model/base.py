@@ -9,10 +9,12 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gpt2lab import quiet
 from gpt2lab.errors import UserError
 from gpt2lab.model import hub
 from gpt2lab.model.folder import check_checkpoint, folder_id, read_model
-from gpt2lab.model.tokenizer import fingerprint, is_tokenizer, load_tokenizer, quiet
+from gpt2lab.model.tokenizer import fingerprint, is_tokenizer, load_tokenizer
+from gpt2lab.schema import Fallback
 
 if TYPE_CHECKING:
     from transformers import GPT2Config, PreTrainedModel, PreTrainedTokenizerFast
@@ -27,13 +29,6 @@ class Init(Enum):
 
     pretrained = "pretrained"
     random = "random"
-
-
-class Fallback(Enum):
-    """Whether a substitute may stand in for what is not there (announced), or that is an error."""
-
-    allow = "allow"
-    error = "error"
 
 
 @dataclass
@@ -114,9 +109,7 @@ def _gpt2(config: ModelConfig, probe: Callable[[str, str | None], str]) -> Base:
         return _base(config, "random", name, None, None)
     folder, away = hub.cached(name, config.revision, weights=not random), ""
     if folder is None and random:  # the four sizes share one vocabulary
-        folder = next(
-            filter(None, (hub.cached(other, None, weights=False) for other in hub.REPOSITORIES)), None
-        )
+        folder = next(filter(None, (hub.cached(other, None, weights=False) for other in hub.REPOSITORIES)), None)
     if folder is None:
         away = probe(name, config.revision)
     if folder is None and not away:
@@ -155,15 +148,11 @@ def _from_folder(config: ModelConfig, folder: Path, kind: str, name: str, note: 
     if kind == "path" or not random:
         _check_numbers(config, folder, architecture)
     if config.revision is not None and kind != "hub" and not note:
-        raise UserError(
-            f"model.revision={config.revision} is for a hub model; {name} is a folder on this machine"
-        )
+        raise UserError(f"model.revision={config.revision} is for a hub model; {name} is a folder on this machine")
     return _base(config, "random" if random else kind, name, folder, folder, note)
 
 
-def _base(
-    config: ModelConfig, kind: str, name: str, folder: Path | None, own: Path | None, note: str = ""
-) -> Base:
+def _base(config: ModelConfig, kind: str, name: str, folder: Path | None, own: Path | None, note: str = "") -> Base:
     """`own` is the folder whose tokenizer serves where the config names none."""
     tokenizer = own if config.tokenizer is None else Path(config.tokenizer).expanduser()
     assert tokenizer is not None  # _gpt2 leaves `own` out only where config.tokenizer is given
@@ -202,9 +191,7 @@ def _check_numbers(config: ModelConfig, folder: Path, architecture: dict[str, An
             )
 
 
-def load(
-    base: Base, config: ModelConfig, objective: str, seed: int, *, num_labels: int = 2
-) -> PreTrainedModel:
+def load(base: Base, config: ModelConfig, objective: str, seed: int, *, num_labels: int = 2) -> PreTrainedModel:
     """A fresh fp32 GPT-2 on the CPU in eval mode, its projections `linear.Linear`; prints nothing.
 
     `objective` is "span" (GPT2ForQuestionAnswering: logits (B, T) for start and for end), "lm"
@@ -215,7 +202,7 @@ def load(
     Raises:
         UserError: weights that do not fit the architecture, the objective or the tokenizer.
     """
-    quiet()
+    quiet.transformers()
     import torch
 
     from gpt2lab.model import linear
@@ -237,7 +224,7 @@ def load(
 
 def skeleton(base: Base, config: ModelConfig, objective: str) -> PreTrainedModel:
     """The model `load` would give, on the meta device: names and shapes without weights, in milliseconds."""
-    quiet()
+    quiet.transformers()
     import torch
 
     from gpt2lab.model import linear
@@ -270,9 +257,7 @@ def _architecture(base: Base, config: ModelConfig, tokenizer: PreTrainedTokenize
             if getattr(config, key) is not None:
                 setattr(architecture, key, getattr(config, key))
         if architecture.n_embd % architecture.n_head:
-            raise UserError(
-                f"model.n_head={architecture.n_head} does not divide n_embd={architecture.n_embd}"
-            )
+            raise UserError(f"model.n_head={architecture.n_head} does not divide n_embd={architecture.n_embd}")
         architecture.vocab_size = len(tokenizer)
     elif len(tokenizer) > architecture.vocab_size:
         raise UserError(

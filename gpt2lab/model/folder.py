@@ -73,9 +73,7 @@ def _check_weights(folder: Path, title: str) -> None:
     for file in files:
         size = file.stat().st_size
         if size != (expected := _declared_size(file)):
-            raise UserError(
-                f"{file} is damaged or cut short: {size} bytes, its header says {expected}; copy it again"
-            )
+            raise UserError(f"{file} is damaged or cut short: {size} bytes, its header says {expected}; copy it again")
 
 
 def _declared_size(file: Path) -> int | None:

@@ -9,9 +9,7 @@ from gpt2lab.errors import UserError
 from gpt2lab.model.tokenizer import is_tokenizer
 
 # A cache filled by name alone ("gpt2") serves as well as one filled from the organisation's repository.
-REPOSITORIES = {
-    name: (f"openai-community/{name}", name) for name in ("gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl")
-}
+REPOSITORIES = {name: (f"openai-community/{name}", name) for name in ("gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl")}
 TOKENIZER_FILES = ["tokenizer.json", "vocab.json", "merges.txt"]
 # Exact names: "*.json" would also match the repository's onnx/ folder.
 FILES = ["config.json", "model*.safetensors", "model.safetensors.index.json", *TOKENIZER_FILES]

@@ -88,9 +88,7 @@ def _places(model: nn.Module, kind: type[nn.Module]) -> Iterator[tuple[nn.Module
     for path in paths:
         parent, _, name = path.rpartition(".")
         if name == "base_layer":
-            raise ValueError(
-                f"{path}: PEFT wraps this layer; convert before an adapter, revert after unloading it"
-            )
+            raise ValueError(f"{path}: PEFT wraps this layer; convert before an adapter, revert after unloading it")
     for path in paths:
         parent, _, name = path.rpartition(".")
         yield model.get_submodule(parent), name, path

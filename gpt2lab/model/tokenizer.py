@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gpt2lab import quiet
 from gpt2lab.errors import UserError
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def load_tokenizer(path: Path) -> PreTrainedTokenizerFast:
     Raises:
         UserError: no such folder, no tokenizer in it, or files that cannot be read as one.
     """
-    quiet()
+    quiet.transformers()
     from transformers import PreTrainedTokenizerFast
 
     _check_folder(path)
@@ -104,31 +105,15 @@ def no_folder(path: Path) -> str:
     """What is wrong with a `path` that is no folder, and the sibling folder with the nearest name."""
     if path.exists():
         return "is a file, not a folder"
-    siblings = (
-        [other.name for other in path.parent.iterdir() if other.is_dir()] if path.parent.is_dir() else []
-    )
+    siblings = [other.name for other in path.parent.iterdir() if other.is_dir()] if path.parent.is_dir() else []
     near = difflib.get_close_matches(path.name, siblings, n=1)
     return "does not exist" + (f" (did you mean {path.parent / near[0]}?)" if near else "")
-
-
-def quiet() -> None:
-    """Import transformers so that it prints only errors, and no bar for loading from a local disk."""
-    import warnings
-
-    from transformers.utils import logging
-
-    warnings.filterwarnings(
-        "ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning
-    )  # PEFT asks for it
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
 
 
 def _check_folder(path: Path) -> None:
     if not path.is_dir():
         raise UserError(
-            f"tokenizer {path} {no_folder(path)}; give a folder with tokenizer.json, "
-            "or vocab.json and merges.txt"
+            f"tokenizer {path} {no_folder(path)}; give a folder with tokenizer.json, or vocab.json and merges.txt"
         )
     if not is_tokenizer(path):
         raise UserError(f"tokenizer {path}: holds neither tokenizer.json nor vocab.json with merges.txt")

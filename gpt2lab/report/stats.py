@@ -103,13 +103,9 @@ def _table(rows: Sequence[ArrayLike]) -> Floats:
     """The rows as one checked array, shape (rows, n)."""
     arrays = [np.asarray(row, dtype=np.float64) for row in rows]
     if not arrays or any(array.ndim != 1 or array.size == 0 for array in arrays):
-        raise ValueError(
-            f"values must be 1-d and not empty, not of shapes {[array.shape for array in arrays]}"
-        )
+        raise ValueError(f"values must be 1-d and not empty, not of shapes {[array.shape for array in arrays]}")
     if len({array.size for array in arrays}) > 1:
-        raise ValueError(
-            f"values must be of the same questions, not {[array.size for array in arrays]} of them"
-        )
+        raise ValueError(f"values must be of the same questions, not {[array.size for array in arrays]} of them")
     table = np.stack(arrays)
     if not np.isfinite(table).all():
         raise ValueError("values must be finite, not NaN or infinite")

@@ -18,7 +18,9 @@ from gpt2lab.task.base import Batch, pad
 N_BEST = 5  # spans kept for each window
 
 
-def windows(question: list[int], context: list[int], separator: list[int], max_length: int, stride: int) -> list[tuple[int, int]]:  # fmt: skip
+def windows(
+    question: list[int], context: list[int], separator: list[int], max_length: int, stride: int
+) -> list[tuple[int, int]]:
     """Context token ranges [start, end) of a question's windows: each fits `max_length`, neighbours share `stride`."""
     room = max_length - len(question) - 2 * len(separator)
     if room <= 0:
@@ -72,7 +74,9 @@ def items(batch: Batch) -> int:
     return len(batch["start"])
 
 
-def best_spans(start: torch.Tensor, end: torch.Tensor, first: torch.Tensor, max_tokens: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:  # fmt: skip
+def best_spans(
+    start: torch.Tensor, end: torch.Tensor, first: torch.Tensor, max_tokens: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """The best N_BEST pairs start <= end < start + max_tokens by summed log-probability.
 
     start, end (B, T) with -inf where not allowed; positions before `first` (B,) are not answers.
@@ -109,7 +113,7 @@ def gather(answers: Sequence[Any], features: Any, examples: Any) -> dict[str, li
     ids, contexts = examples["id"], examples["context"]
     out: dict[str, list[dict[str, Any]]] = {}
     for i, name in enumerate(ids):
-        unique = {}
+        unique: dict[tuple[int, int], float] = {}
         for score, a, b in sorted(best.get(i, []), reverse=True):
             unique.setdefault((a, b), score)
         out[name] = [{"text": contexts[i][a:b], "score": s, "start": a} for (a, b), s in list(unique.items())[:N_BEST]]

@@ -15,14 +15,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gpt2lab import quiet
 from gpt2lab.data import sources
 from gpt2lab.errors import UserError
-from gpt2lab.model.base import Fallback
-from gpt2lab.schema import knob
+from gpt2lab.schema import Fallback, knob
 from gpt2lab.task import register, span, squad_rows
 from gpt2lab.task.base import Scores, Source, Splits, Task
 from gpt2lab.task.metrics import squad as metric
@@ -38,19 +38,19 @@ class SquadConfig:
     """Question answering on SQuAD v1.1."""
 
     kind: str = knob()
-    train_file: Optional[str] = knob(exists=True)
+    train_file: str | None = knob(exists=True)
     """official v1.1 JSON, plain or gzipped; null: the hub with real weights, else bundled"""
-    eval_file: Optional[str] = knob(exists=True)
+    eval_file: str | None = knob(exists=True)
     """likewise; null beside a train_file: a tenth of its articles, held out"""
     hub: str = knob()
     """dataset on the hub"""
-    hub_revision: Optional[str] = knob()
+    hub_revision: str | None = knob()
     """branch, tag or commit there; null: the newest"""
     fallback: Fallback = knob()
     """may bundled data stand in where the hub's were wanted: allow or error"""
-    max_train_examples: Optional[int] = knob(ge=1)
+    max_train_examples: int | None = knob(ge=1)
     """a seeded sample of the training questions; null: all"""
-    max_eval_examples: Optional[int] = knob(ge=1)
+    max_eval_examples: int | None = knob(ge=1)
     """a seeded sample of the evaluation questions; null: all"""
     sample_seed: int = knob(ge=0)
     """of samples and held-out articles; not the run's seed, so that seeds are compared on the same questions"""
@@ -126,13 +126,13 @@ def load(config: SquadConfig, *, real_base: bool, fraction: float, max_validatio
 def _read(config: SquadConfig, real_base: bool) -> tuple[Dataset | None, Dataset, str, str, list[str]]:
     """(train, evaluation, label, fingerprint, notes) of the source that is there; evaluation may be None."""
     if config.train_file or config.eval_file:
-        files = [f and Path(f).expanduser() for f in (config.train_file, config.eval_file)]
+        files = [Path(f).expanduser() if f else None for f in (config.train_file, config.eval_file)]
         prints = [f and sources.file_fingerprint(f) for f in files]
         version = sources.code_fingerprint(squad_rows)
         read = [f and sources.from_rows(squad_rows.read_squad, {"path": str(f)}, f"{mark}-{version}")
                 for f, mark in zip(files, prints, strict=True)]  # fmt: skip
-        first = files[0] or files[1]
-        label = f"file:{first.name}@{prints[0] or prints[1]}"
+        name = next(f.name for f in files if f)
+        label = f"file:{name}@{prints[0] or prints[1]}"
         return read[0], read[1], label, "-".join(p or "none" for p in prints), []
     if real_base:
         from gpt2lab.data import hub
@@ -183,7 +183,7 @@ def encode(config: SquadConfig, examples: Dataset, tokenizer: Any, training: boo
         raise UserError(f"task.max_length={limit}: this model has {tokenizer.model_max_length} positions")
     key = sources.digest(examples._fingerprint, tokenizer.gpt2lab_id, limit, config.stride, training,
                          sources.code_fingerprint(span))  # fmt: skip
-    sources.quiet()
+    quiet.datasets()
     return examples.map(
         _encode_batch, batched=True, with_indices=True, batch_size=500, new_fingerprint=key,
         remove_columns=examples.column_names,
@@ -198,8 +198,8 @@ def _encode_batch(batch: dict[str, list], indices: list[int], *, tokenizer: Any,
     tokens = dict(zip(contexts, zip(encoded["input_ids"], encoded["offset_mapping"], strict=True), strict=True))
     questions = tokenizer([q.strip() for q in batch["question"]], add_special_tokens=False)["input_ids"]
     separator = tokenizer("\n", add_special_tokens=False)["input_ids"]
-    out: dict[str, list] = {k: [] for k in ("input_ids", "length", "useful", "example", "null", "first", "last",
-                                            "start", "end", *(("char_start", "char_end") if places else ()))}  # fmt: skip
+    columns = ("input_ids", "length", "useful", "example", "null", "first", "last", "start", "end")
+    out: dict[str, list] = {k: [] for k in (*columns, *(("char_start", "char_end") if places else ()))}
     for row, (context, question, answers) in enumerate(zip(batch["context"], questions, batch["answers"], strict=True)):
         ids, offsets = tokens[context]
         question = question[: max_length // 2]

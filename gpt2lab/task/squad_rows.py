@@ -87,14 +87,8 @@ def summary_line(summary: dict[str, Any]) -> str:
     """One printable line of what `summarise` returns: `7 questions, 6 kept, 1 dropped (1 no answers: q3)`."""
     line = f"{summary['rows']:,} questions, {summary['kept']:,} kept, {summary['dropped']:,} dropped"
     lost = [_name(problem, entry) for problem, entry in summary["problems"].items() if problem in DROPPED]
-    mended = [
-        _name(problem, entry) for problem, entry in summary["problems"].items() if problem not in DROPPED
-    ]
-    return (
-        line
-        + (f" ({'; '.join(lost)})" if lost else "")
-        + (f"; mended: {'; '.join(mended)}" if mended else "")
-    )
+    mended = [_name(problem, entry) for problem, entry in summary["problems"].items() if problem not in DROPPED]
+    return line + (f" ({'; '.join(lost)})" if lost else "") + (f"; mended: {'; '.join(mended)}" if mended else "")
 
 
 def _name(problem: str, entry: dict[str, Any]) -> str:
@@ -126,11 +120,7 @@ def _articles(path: Path) -> list[Any]:
     if not isinstance(articles, list):
         raise UserError(f'{path} has a JSON {_json_type(articles)} under "data"; {_EXPECTED}')
     if not any(isinstance(article, dict) and "paragraphs" in article for article in articles):
-        found = (
-            f'{len(articles):,} entries under "data" of which none has "paragraphs"'
-            if articles
-            else "no data"
-        )
+        found = f'{len(articles):,} entries under "data" of which none has "paragraphs"' if articles else "no data"
         raise UserError(f"{path} has {found}; {_EXPECTED}")
     return articles
 

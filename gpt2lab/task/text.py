@@ -1,7 +1,7 @@
 """Contiguous text: next-token prediction in blocks of `context_size`, documents joined by an end-of-text token.
 
-    document   The old mill was built in 1843. ...
-    block      256 tokens of the documents in order, each document ended by <|endoftext|>
+document   The old mill was built in 1843. ...
+block      256 tokens of the documents in order, each document ended by <|endoftext|>
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any
 
+from gpt2lab import quiet
 from gpt2lab.data import sources
 from gpt2lab.errors import UserError
 from gpt2lab.schema import knob
@@ -30,21 +31,21 @@ class TextConfig:
     """Plain text, from files or from the bundled generator."""
 
     kind: str = knob()
-    train_file: Optional[str] = knob(exists=True)
+    train_file: str | None = knob(exists=True)
     """a UTF-8 text file (documents parted by blank lines) or a folder of .txt files (a document each)"""
-    eval_file: Optional[str] = knob(exists=True)
+    eval_file: str | None = knob(exists=True)
     """likewise; null: a part of the documents is held out"""
-    bundled_documents: Optional[int] = knob(ge=0)
+    bundled_documents: int | None = knob(ge=0)
     """generated documents, added to a train_file; null: 20,000 without a train_file, none beside one"""
-    max_train_examples: Optional[int] = knob(ge=1)
+    max_train_examples: int | None = knob(ge=1)
     """a seeded sample of the training documents; null: all"""
-    max_eval_examples: Optional[int] = knob(ge=1)
+    max_eval_examples: int | None = knob(ge=1)
     """a seeded sample of the evaluation documents; null: all"""
     sample_seed: int = knob(ge=0)
     """of samples and held-out documents"""
     context_size: int = knob(ge=2)
     """tokens of a block"""
-    stride: Optional[int] = knob(ge=1)
+    stride: int | None = knob(ge=1)
     """tokens between the starts of two blocks; null: context_size, no overlap"""
     eval_batch_tokens: int = knob(ge=1)
     """tokens of an evaluation batch"""
@@ -117,11 +118,13 @@ def _documents(path: str | None, bundled: int) -> Dataset:
 def encode(config: TextConfig, examples: Dataset, tokenizer: Any, training: bool) -> Dataset:
     """Blocks: input_ids, length, useful tokens, the first document, and `skip` tokens that an overlap repeats."""
     if config.context_size > tokenizer.model_max_length:
-        raise UserError(f"task.context_size={config.context_size}: this model has {tokenizer.model_max_length} positions")
+        raise UserError(
+            f"task.context_size={config.context_size}: this model has {tokenizer.model_max_length} positions"
+        )
     stride = config.stride or config.context_size
     if stride > config.context_size:
         raise UserError(f"task.stride={stride}: must be at most task.context_size={config.context_size}")
-    sources.quiet()
+    quiet.datasets()
     key = sources.digest(examples._fingerprint, tokenizer.gpt2lab_id, config.context_size, stride)
     return examples.map(
         _encode_batch, batched=True, batch_size=2000, with_indices=True, remove_columns=examples.column_names,
@@ -130,7 +133,9 @@ def encode(config: TextConfig, examples: Dataset, tokenizer: Any, training: bool
     )  # fmt: skip
 
 
-def _encode_batch(batch: dict[str, list], indices: list[int], *, tokenizer: Any, size: int, stride: int) -> dict[str, list]:  # fmt: skip
+def _encode_batch(
+    batch: dict[str, list], indices: list[int], *, tokenizer: Any, size: int, stride: int
+) -> dict[str, list]:
     ids: list[int] = []
     owner: list[int] = []
     for index, tokens in zip(indices, tokenizer(batch["text"], add_special_tokens=False)["input_ids"], strict=True):

@@ -8,7 +8,7 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -24,7 +24,7 @@ WEIGHTS, OPTIMIZER, STATE = "trainable.safetensors", "optimizer.safetensors", "s
 class CheckpointConfig:
     """How often training state is saved. The best and the last `keep` are kept."""
 
-    every: Optional[int] = knob(ge=1)
+    every: int | None = knob(ge=1)
     """optimiser steps; null: only the best"""
     keep: int = knob(ge=1)
     """newest checkpoints kept"""
@@ -46,7 +46,9 @@ def load_trainable(model: nn.Module, state: dict[str, torch.Tensor]) -> None:
             parameter.copy_(state[name])
 
 
-def save(folder: Path, name: str, model: nn.Module, optimizer: torch.optim.Optimizer | None, state: dict[str, Any]) -> Path:  # fmt: skip
+def save(
+    folder: Path, name: str, model: nn.Module, optimizer: torch.optim.Optimizer | None, state: dict[str, Any]
+) -> Path:
     """Write `folder/name` whole or not at all: into a temporary sibling first, then renamed."""
     target, temporary = folder / name, folder / f".{name}.partial"
     shutil.rmtree(temporary, ignore_errors=True)
@@ -109,7 +111,7 @@ def prune(folder: Path, keep: int) -> None:
 
 def _flatten(state: dict[str, Any]) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """An optimiser's state dict as named tensors and JSON."""
-    tensors = {f"{i}.{k}": v.contiguous() for i, s in state["state"].items() for k, v in s.items() if torch.is_tensor(v)}  # fmt: skip
+    tensors = {f"{i}.{k}": v.contiguous() for i, moments in state["state"].items() for k, v in moments.items()}
     return tensors, {"param_groups": state["param_groups"]}
 
 

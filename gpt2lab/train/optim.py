@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import Enum
-from typing import Optional
 
 import torch
 from torch import nn
@@ -29,7 +28,7 @@ class TrainConfig:
     """peak learning rate"""
     epochs: float = knob(gt=0)
     """passes over the training features"""
-    max_steps: Optional[int] = knob(ge=1)
+    max_steps: int | None = knob(ge=1)
     """optimiser steps; the smaller of this and `epochs` ends the run"""
     batch_size: int = knob(ge=1)
     """training features (windows, blocks) in one forward pass"""
@@ -41,7 +40,7 @@ class TrainConfig:
     """share of the steps over which the learning rate rises linearly"""
     weight_decay: float = knob(ge=0)
     """decoupled, on matrices only (AdamW, Loshchilov and Hutter 2019)"""
-    clip: Optional[float] = knob(gt=0)
+    clip: float | None = knob(gt=0)
     """largest norm of the gradient over all trainable weights; null: no clipping"""
     grad_norms: bool = knob()
     """write the gradient norm of every trainable tensor to history.jsonl"""
@@ -58,7 +57,9 @@ def lr_factor(step: int, steps: int, warmup: float, decay: Decay) -> float:
     return 1.0 - progress if decay is Decay.linear else 0.5 * (1.0 + math.cos(math.pi * progress))
 
 
-def build(model: nn.Module, config: TrainConfig, steps: int) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LambdaLR]:  # fmt: skip
+def build(
+    model: nn.Module, config: TrainConfig, steps: int
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LambdaLR]:
     """AdamW on the trainable weights, decay on matrices only, with its schedule over `steps`."""
     trainable = [p for p in model.parameters() if p.requires_grad]
     groups = [

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Optional
 
 from gpt2lab.schema import knob
 
@@ -17,11 +16,11 @@ class ValidationConfig:
     """below 1: a share of the run's steps; from 1 on: optimiser steps between two validations"""
     fraction: float = knob(gt=0, lt=1)
     """share of the training articles held out"""
-    max_examples: Optional[int] = knob(ge=1)
+    max_examples: int | None = knob(ge=1)
     """a seeded sample of the held-out part, in examples; null: all"""
     metric: str = knob()
     """what selects the best checkpoint: `loss` or one of the task's scores; losses and perplexities are minimised"""
-    patience: Optional[int] = knob(ge=1)
+    patience: int | None = knob(ge=1)
     """validations without improvement before the run stops; null: never"""
     min_delta: float = knob(ge=0)
     """smallest change of the metric that counts as improvement, in the metric's unit"""
@@ -44,10 +43,8 @@ class Stopping:
 
     def update(self, value: float, step: int) -> bool:
         """Take a validation's figure; True if it is the best so far by more than `min_delta`."""
-        if math.isnan(value):
-            improved = False
-        else:
-            improved = self.best is None or self.sign * (value - self.best) > self.min_delta
+        better = self.best is None or self.sign * (value - self.best) > self.min_delta
+        improved = better and not math.isnan(value)
         if improved:
             self.best, self.best_step, self.without = value, step, 0
         else:

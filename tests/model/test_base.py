@@ -117,9 +117,7 @@ def test_cached_gpt2_is_taken_without_asking(
 
 
 @pytest.mark.parametrize("lost", ["config.json", "model.safetensors", "tokenizer.json"])
-def test_a_cache_with_a_file_missing_does_not_count(
-    lost: str, nothing_cached: Path, checkpoint: Path
-) -> None:
+def test_a_cache_with_a_file_missing_does_not_count(lost: str, nothing_cached: Path, checkpoint: Path) -> None:
     put_in_cache(nothing_cached, "gpt2", checkpoint, skip=lost)
     assert resolve(ModelConfig(), probe=away).label == "mini"
 
@@ -179,9 +177,7 @@ def test_random_gpt2_needs_a_vocabulary_from_somewhere(nothing_cached: Path, che
     assert (cached.label, cached.tokenizer) == ("random:gpt2-medium", snapshot)
 
 
-def test_random_auto_is_gpt2_where_that_is_to_be_had_else_mini(
-    nothing_cached: Path, checkpoint: Path
-) -> None:
+def test_random_auto_is_gpt2_where_that_is_to_be_had_else_mini(nothing_cached: Path, checkpoint: Path) -> None:
     base = resolve(ModelConfig(init=Init.random), probe=away)
     assert (base.kind, base.label, base.folder) == ("random", "random:mini", checkpoint) and base.note
     put_in_cache(nothing_cached, "gpt2", checkpoint)

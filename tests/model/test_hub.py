@@ -115,9 +115,7 @@ def test_fetch_takes_only_what_is_needed_and_the_cache_has_it_afterwards(server:
     assert folder.name == COMMIT  # the revision that is recorded
     wanted = {"config.json", "model.safetensors", "tokenizer.json", "vocab.json", "merges.txt"}
     assert set(server.served) == wanted
-    assert {file.name: file.read_bytes() for file in folder.iterdir()} == {
-        name: FILES[name] for name in wanted
-    }
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == {name: FILES[name] for name in wanted}
     assert hub.cached("gpt2", None) == hub.cached("gpt2", "main") == hub.cached("gpt2", COMMIT) == folder
     assert hub.cached("gpt2", "other") is None and hub.cached("gpt2-xl", None) is None
 
@@ -137,9 +135,7 @@ def test_a_repository_without_safetensors_is_an_error(server: type[Hub]) -> None
 
 
 def test_what_the_hub_does_not_have_is_said(server: type[Hub]) -> None:
-    assert hub.probe("gpt2", "no-such-branch").endswith(
-        "answered 404 for openai-community/gpt2@no-such-branch"
-    )
+    assert hub.probe("gpt2", "no-such-branch").endswith("answered 404 for openai-community/gpt2@no-such-branch")
     with pytest.raises(UserError, match="download of openai-community/gpt2@no-such-branch failed") as caught:
         hub.fetch("gpt2", "no-such-branch")
     assert "\n" not in str(caught.value)

@@ -108,16 +108,12 @@ def test_random_weights_have_the_asked_architecture_and_follow_the_seed(checkpoi
 
 def test_random_mini_has_minis_shape_and_not_its_weights() -> None:
     trained, fresh = load(*mini(), "lm", seed=0), load(*mini(init=Init.random), "lm", seed=0)
-    assert {n: p.shape for n, p in fresh.named_parameters()} == {
-        n: p.shape for n, p in trained.named_parameters()
-    }
+    assert {n: p.shape for n, p in fresh.named_parameters()} == {n: p.shape for n, p in trained.named_parameters()}
     assert not torch.allclose(fresh.transformer.wte.weight, trained.transformer.wte.weight)
 
 
 def test_heads_must_divide_the_width(checkpoint: Path) -> None:
-    config = ModelConfig(
-        name="gpt2", init=Init.random, tokenizer=str(checkpoint), n_embd=32, n_head=5, n_layer=1
-    )
+    config = ModelConfig(name="gpt2", init=Init.random, tokenizer=str(checkpoint), n_embd=32, n_head=5, n_layer=1)
     with pytest.raises(UserError, match="n_head=5 does not divide n_embd=32"):
         load(resolve(config), config, "lm", seed=0)
 
@@ -149,9 +145,7 @@ LOST = "transformer.h.1.mlp.c_fc.weight"
         (lambda tensors: tensors.update({"transformer.h.2.ln_1.weight": torch.zeros(16)}), "have no place"),
     ],
 )
-def test_weights_that_do_not_fit_are_an_error(
-    change: object, message: str, checkpoint: Path, tmp_path: Path
-) -> None:
+def test_weights_that_do_not_fit_are_an_error(change: object, message: str, checkpoint: Path, tmp_path: Path) -> None:
     config = changed(checkpoint, tmp_path / "changed", change)
     with pytest.raises(UserError, match=message):
         load(resolve(config), config, "lm", seed=0)
@@ -206,7 +200,5 @@ def test_resolving_imports_no_torch_and_loading_prints_nothing(checkpoint: Path)
 def test_a_skeleton_has_the_names_and_shapes_of_what_is_loaded_and_no_weights(objective: str) -> None:
     outline, model = skeleton(*mini(), objective), load(*mini(), objective, seed=0)
     assert all(parameter.is_meta for parameter in outline.parameters())
-    assert {n: p.shape for n, p in outline.named_parameters()} == {
-        n: p.shape for n, p in model.named_parameters()
-    }
+    assert {n: p.shape for n, p in outline.named_parameters()} == {n: p.shape for n, p in model.named_parameters()}
     assert sum(isinstance(layer, Linear) for layer in outline.modules()) == 8

@@ -101,10 +101,7 @@ def test_truncation_saved_in_the_file_does_not_cut_texts(folder: Path, tmp_path:
     tokenizer.enable_padding(length=4)
     tokenizer.save(str(tmp_path / "tokenizer.json"))
     text = texts()[0]
-    assert (
-        load_tokenizer(tmp_path).backend_tokenizer.encode(text).ids
-        == load_tokenizer(folder)(text)["input_ids"]
-    )
+    assert load_tokenizer(tmp_path).backend_tokenizer.encode(text).ids == load_tokenizer(folder)(text)["input_ids"]
 
 
 def test_fingerprint_follows_content_and_not_place(folder: Path, two_files: Path, tmp_path: Path) -> None:

@@ -31,9 +31,7 @@ def test_clustered_equals_the_enumeration_of_all_resamples() -> None:
     values = [1.0, 2.0, 9.0, 4.0, 4.5, 0.5, 7.0, 8.0, 3.0, 2.5]
     labels = ["a", "b", "a", "c", "d", "d", "d", "b", "c", "e"]
     groups = [[v for v, one in zip(values, labels, strict=True) if one == name] for name in "abcde"]
-    exact = np.array(
-        [sum(map(sum, drawn)) / sum(map(len, drawn)) for drawn in itertools.product(groups, repeat=5)]
-    )
+    exact = np.array([sum(map(sum, drawn)) / sum(map(len, drawn)) for drawn in itertools.product(groups, repeat=5)])
     for level in (0.6, 0.9):
         low, high = bootstrap_interval(values, labels, level=level, resamples=40_000)
         tail = (1 - level) / 2

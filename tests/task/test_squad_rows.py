@@ -127,9 +127,7 @@ def test_a_broken_question_is_named_and_its_neighbours_stay(tmp_path: Path, entr
         ({"context": CONTEXT + "\ufffd"}, "bad encoding"),
     ],
 )
-def test_a_broken_paragraph_costs_its_questions(
-    tmp_path: Path, changes: dict[str, Any], problem: str
-) -> None:
+def test_a_broken_paragraph_costs_its_questions(tmp_path: Path, changes: dict[str, Any], problem: str) -> None:
     content = squad(question("a"), question("b"), **changes)
     content["data"] += squad(question("c"))["data"]
     rows = read(tmp_path, content)
@@ -184,9 +182,7 @@ def test_a_duplicate_id_keeps_the_first_sound_row(tmp_path: Path) -> None:
 
 def test_version_2_keeps_its_answerable_questions(tmp_path: Path) -> None:
     plausible = {"plausible_answers": [{"text": "Rhine", "answer_start": 4}], "answers": []}
-    rows = read(
-        tmp_path, squad(question(is_impossible=False), question("q2", is_impossible=True, **plausible))
-    )
+    rows = read(tmp_path, squad(question(is_impossible=False), question("q2", is_impossible=True, **plausible)))
     assert [row["problem"] for row in rows] == ["", "unanswerable"]
     assert rows[1]["answers"] == {"text": [], "answer_start": []}
 

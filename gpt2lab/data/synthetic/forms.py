@@ -89,12 +89,8 @@ _EDIBLES = words(
     "apples beans butter cheese corn cream eggs fish flour honey lemons milk nuts oil onions pears plums "
     "rice salt sugar"
 )
-_THINGS = words(
-    "bell book box chair clock coin cup drum flute key lamp map mask mirror ring shield statue sword"
-)
-_LOOKS = words(
-    "black blue broken brass golden green heavy iron little old painted red silver stone white wooden"
-)
+_THINGS = words("bell book box chair clock coin cup drum flute key lamp map mask mirror ring shield statue sword")
+_LOOKS = words("black blue broken brass golden green heavy iron little old painted red silver stone white wooden")
 _ANIMALS = words("bear camel cat deer dog donkey eagle fox goat goose horse lion mule owl swan tiger wolf")
 _MOUNTS = words("camel donkey elephant horse mule ox pony reindeer")
 _BUILDINGS = words("bath bridge castle church gate hall library mill palace school temple theatre tower")
@@ -141,9 +137,7 @@ VALUE_KINDS: dict[str, Callable[[Random], str]] = {
     "object": lambda rng: _phrase(rng, _LOOKS, _THINGS),
     "animal": lambda rng: _phrase(rng, ["black", "brown", "grey", "old", "red", "white", "young"], _ANIMALS),
     "mount": lambda rng: _phrase(rng, ["black", "brown", "grey", "old", "red", "white", "young"], _MOUNTS),
-    "building": lambda rng: _phrase(
-        rng, ["big", "golden", "old", "red", "round", "stone", "white"], _BUILDINGS
-    ),
+    "building": lambda rng: _phrase(rng, ["big", "golden", "old", "red", "round", "stone", "white"], _BUILDINGS),
     "colours": _colours,
     "material": lambda rng: f"{pick(rng, _MATERIALS)} and {pick(rng, ['bone', 'rubber', 'rope', 'wax'])}",
     "power": lambda rng: pick(rng, _POWERS),

@@ -30,9 +30,7 @@ _HEADS = words("Al Bel Cal Dar El Fal Gar Hal Is Jor Kel Lan Mar Nor Os Per Ral 
 _MIDDLES = words("a an ba da de dor en er fa go i in ka la lin mi mor na o ra re ri so ta ti va ve")
 _MALE = words("an den in mund or ric ton vin")
 _FEMALE = words("a da ela ena ina la ora sa")
-_FAMILY_HEADS = words(
-    "Ash Ban Bran Cor Dun Est Far Gren Hart Hol Kem Lind Mel Nev Ost Pel Rav Sten Tarn Vos Wex"
-)
+_FAMILY_HEADS = words("Ash Ban Bran Cor Dun Est Far Gren Hart Hol Kem Lind Mel Nev Ost Pel Rav Sten Tarn Vos Wex")
 _FAMILY_MIDDLES = words("a el en er i in o or")
 _FAMILY_TAILS = words("by dal ger ler man mark ner rick ser son ter vik")
 _TOWN_TAILS = words("berg bridge burg bury field ford ham haven hill mouth port stead ton town ville wood")

@@ -124,9 +124,7 @@ class Writer:
 
     def contrast(self, one: Fact, other: Fact) -> str:
         """The same relation of two entities in a sentence."""
-        return capital(
-            f"{self.clause(one)[0]}, {pick(self.rng, ('while', 'but', 'and'))} {self.clause(other)[0]}."
-        )
+        return capital(f"{self.clause(one)[0]}, {pick(self.rng, ('while', 'but', 'and'))} {self.clause(other)[0]}.")
 
 
 def _by_entity(writer: Writer, facts: list[Fact]) -> list[str]:

@@ -66,16 +66,14 @@ def generate(n_passages: int, seed: int, split: str, questions_per_passage: int 
     if n_passages < 0:
         raise UserError(f"n_passages: {n_passages} is negative; 0 or more is right")
     if not 1 <= questions_per_passage <= MAX_QUESTIONS:
-        raise UserError(
-            f"questions_per_passage: {questions_per_passage} is not between 1 and {MAX_QUESTIONS}"
-        )
+        raise UserError(f"questions_per_passage: {questions_per_passage} is not between 1 and {MAX_QUESTIONS}")
     stream = f"squad/{split}/{seed}"
     data = []
     n_articles = -(-n_passages // PASSAGES_PER_ARTICLE)
-    for number, (title, passages) in enumerate(
+    for number, (title, drawn) in enumerate(
         islice(articles(f"{stream}/{questions_per_passage}", split, questions_per_passage), n_articles)
     ):
-        kept = passages[: n_passages - number * PASSAGES_PER_ARTICLE]
+        kept = drawn[: n_passages - number * PASSAGES_PER_ARTICLE]
         paragraphs = []
         for place, passage in enumerate(kept):
             qas = []

@@ -23,9 +23,7 @@ def exact_match(prediction: str, references: Sequence[str]) -> float:
 
     Two texts of which nothing is left are equal. Raises ValueError where there are no references.
     """
-    return _best(
-        lambda reference: float(normalize_answer(prediction) == normalize_answer(reference)), references
-    )
+    return _best(lambda reference: float(normalize_answer(prediction) == normalize_answer(reference)), references)
 
 
 def f1(prediction: str, references: Sequence[str]) -> float:
@@ -47,9 +45,7 @@ def f1(prediction: str, references: Sequence[str]) -> float:
     return _best(one, references)
 
 
-def score(
-    predictions: Mapping[str, str], examples: Iterable[Mapping[str, Any]]
-) -> dict[str, dict[str, float]]:
+def score(predictions: Mapping[str, str], examples: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
     """Scores of each example by its id: `{"exact_match": 0.0 or 100.0, "f1": 0.0 to 100.0}`.
 
     `predictions` maps id to text; an example has "id" and "answers" with "text". An example without a
@@ -102,9 +98,7 @@ def squad_metric() -> Any:
                 features=features,
             )
 
-        def _compute(
-            self, predictions: list[dict[str, Any]], references: list[dict[str, Any]]
-        ) -> dict[str, float]:
+        def _compute(self, predictions: list[dict[str, Any]], references: list[dict[str, Any]]) -> dict[str, float]:
             given = {prediction["id"]: prediction["prediction_text"] for prediction in predictions}
             scores = score(given, references).values()
             if not scores:

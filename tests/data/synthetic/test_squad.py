@@ -250,15 +250,11 @@ def test_documents_are_the_stated_mixture_of_train_text() -> None:
                 assert lines[0].count(answer) == 1
     assert sum(kinds.values()) == 600
     # standard error of a third of 600 draws: 0.02
-    assert all(
-        abs(kinds[kind] / 600 - 1 / 3) < 0.08 for kind in ("plain", "question first", "questions after")
-    )
+    assert all(abs(kinds[kind] / 600 - 1 / 3) < 0.08 for kind in ("plain", "question first", "questions after"))
 
 
 def test_documents_share_no_passage_with_any_split() -> None:
-    written = {
-        line for seed in (1, 2) for document in squad.documents(500, seed) for line in document.split("\n")
-    }
+    written = {line for seed in (1, 2) for document in squad.documents(500, seed) for line in document.split("\n")}
     for split in SPLITS:
         contexts = {context for seed in (1, 2) for context, *_ in rows(squad.generate(500, seed, split))}
         assert len(contexts) == 1000 and not contexts & written

@@ -145,9 +145,7 @@ def test_score_counts_a_missing_prediction_as_zero() -> None:
     assert scores["c"] == {"exact_match": 0.0, "f1": pytest.approx(200 / 3)}
 
 
-def test_the_evaluate_metric_works_offline_and_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_evaluate_metric_works_offline_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     evaluate = pytest.importorskip("evaluate")
     cache, temporary = tmp_path / "cache", tmp_path / "temporary"
     temporary.mkdir()
