@@ -50,7 +50,7 @@ test-slow: install ## the fast and the slow tests
 	$(PY) -m pytest -m "not gpu and not realdata" $(ARGS)
 
 train: install ## the quick start: a LoRA on generated SQuAD and the bundled base (ARGS="rank=8")
-	$(PY) -m gpt2lab task=squad adapter=lora rank=32 model=mini $(ARGS)
+	$(PY) -m gpt2lab +experiment=squad_mini $(ARGS)
 
 ui: install ## the runs in MLflow, on 127.0.0.1 (PORT=5000)
 	$(PY) -m mlflow ui --host 127.0.0.1 --port $(PORT) --backend-store-uri "sqlite:///$(CURDIR)/outputs/mlflow.db"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+import functools
 import hashlib
 import json
 import os
@@ -10,32 +12,31 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from enum import Enum
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from hydra import compose, initialize_config_dir
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, OverrideType
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException, UnsupportedValueType, ValidationError
+from omegaconf.errors import OmegaConfBaseException, ValidationError
+from yaml import YAMLError
 
 from gpt2lab import adapter, precision, quantization, task
 from gpt2lab.errors import UserError
-from gpt2lab.hardware import HardwareConfig
 from gpt2lab.helptext import conf_dir, group_choices
-from gpt2lab.model.base import ModelConfig
-from gpt2lab.schema import Fallback, check_bounds, expected, knob, nearest
-from gpt2lab.tracking import TrackingConfig
-from gpt2lab.train.checkpoint import CheckpointConfig
-from gpt2lab.train.optim import TrainConfig
-from gpt2lab.train.stopping import ValidationConfig
+from gpt2lab.schema import Fallback, check_bounds, expected, knob, nearest, shown
+
+if TYPE_CHECKING:
+    from gpt2lab import hardware, tracking
+    from gpt2lab.model import base
+    from gpt2lab.train import checkpoint, optim, stopping
 
 KINDS = {"task": task.kinds, "adapter": adapter.kinds, "precision": precision.kinds,
          "quantization": quantization.kinds}  # fmt: skip
-RESULT_SECTIONS = ("task", "model", "adapter", "precision", "quantization", "train", "validation", "seed",
-                   "deterministic")  # fmt: skip
+RESULT = ("task", "model", "adapter", "precision", "quantization", "train", "validation", "seed", "deterministic")
+PARTIAL = ("rank", "lr", "targets", "alpha", "dropout", "epochs", "max_steps", "batch_size")  # not every part uses them
 
 
 @dataclass
@@ -64,15 +65,15 @@ class RunConfig(Knobs):
     """One run, resolved and checked: the knobs, the groups, the sections."""
 
     task: Any = knob()
-    model: ModelConfig = knob()
+    model: base.ModelConfig = knob()
     adapter: Any = knob()
     precision: Any = knob()
     quantization: Any = knob()
-    hardware: HardwareConfig = knob()
-    tracking: TrackingConfig = knob()
-    train: TrainConfig = knob()
-    validation: ValidationConfig = knob()
-    checkpoint: CheckpointConfig = knob()
+    hardware: hardware.HardwareConfig = knob()
+    tracking: tracking.TrackingConfig = knob()
+    train: optim.TrainConfig = knob()
+    validation: stopping.ValidationConfig = knob()
+    checkpoint: checkpoint.CheckpointConfig = knob()
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class Composed:
 
     config: RunConfig
     varied: dict[str, str]
-    """what the user changed: group choices and values, as typed"""
+    """what the user changed: group choices and values"""
     folder: Path | None
     """`hydra.run.dir`, if given"""
     unused: tuple[str, ...]
@@ -89,89 +90,104 @@ class Composed:
 
 
 def load(overrides: list[str], *, grid: bool = False) -> Composed:
-    """Compose and check one run from command-line overrides; UserError names the key, value and what is valid."""
-    with _one_line_errors(), _hydra():
-        parsed = OverridesParser.create().parse_overrides(overrides)
-        groups = group_choices()
-        chosen = [o for o in parsed if _group_of(o) in groups]
-        for override in chosen:
-            _check_choice(override, groups[_group_of(override)])
-        base = compose("config", overrides=[str(o.input_line) for o in chosen])
-        for override in parsed:
-            _check_key(override, base, groups)
-        full = compose("config", overrides=overrides)
-        OmegaConf.set_struct(full, False)
-        run_dir = next((str(o.value()) for o in parsed if o.key_or_group == "hydra.run.dir"), None)
-        unused = _unused_knobs(full, parsed)
-        config = to_dataclasses(full)
+    """Compose and check one run from command-line overrides.
+
+    UserError names the key, the value and what is valid; nothing was written or started. In a `grid` a knob that no
+    chosen part uses is no error: the cell lists it as `unused`.
+    """
+    full, folder, parsed = check_overrides(overrides)
+    unused = _unused(full, parsed)
     if unused and not grid:
-        key = unused[0]
-        raise UserError(f"{key}={getattr(config, key)}: adapter={config.adapter.kind} does not use {key}; "
-                        f"leave it out, or choose an adapter that does")  # fmt: skip
-    varied = {_group_of(o): str(o.value()) for o in chosen}
-    values = (o for o in parsed if o not in chosen and not o.key_or_group.startswith("hydra."))
-    varied |= {o.key_or_group: _text(o) for o in values if o.key_or_group not in unused}
-    return Composed(config, varied, Path(run_dir) if run_dir else None, unused)
+        knobs = {o.key_or_group: o for o in parsed}
+        taken = next((f"; {k} takes its place" for k in knobs if k.endswith(f".{unused[0]}")), "")
+        raise UserError(f"{knobs[unused[0]].input_line}: no part of this run uses {unused[0]} "
+                        f"(adapter={full.adapter.kind}){taken}; leave it out")  # fmt: skip
+    typed = (o for o in parsed if o.key_or_group not in unused and not o.is_hydra_override())
+    varied = {o.key_or_group: shown(o.value()) for o in typed}
+    return Composed(to_dataclasses(full), varied, folder, unused)
 
 
-def cells(overrides: list[str]) -> list[Composed]:
-    """The cells of a grid, every one checked; cells that differ only in knobs they do not use collapse."""
-    with _one_line_errors():
-        parsed = OverridesParser.create().parse_overrides(overrides)
-        batches = BasicSweeper.split_arguments(parsed, max_batch_size=None)
-    composed = [load(list(cell), grid=True) for batch in batches for cell in batch]
-    never = set.intersection(*(set(c.unused) for c in composed))
-    if never:
-        raise UserError(f"{sorted(never)[0]}: no cell of this grid uses it; leave it out")
-    unique = {digest(c.config): c for c in reversed(composed)}
-    return [c for c in composed if unique.get(digest(c.config)) is c]
+def parse(words: list[str]) -> list[Override]:
+    """Command-line words in Hydra's grammar; UserError for one that cannot be read."""
+    parser, parsed = OverridesParser.create(), []
+    for word in words:
+        key, equals, _ = word.partition("=")
+        if not key.strip("+~") or not (equals or word.startswith("~")):
+            raise UserError(f"{word}: not of the form key=value (no spaces around =; a verb comes first)")
+        try:
+            parsed.append(parser.parse_override(word))
+        except (HydraException, RecursionError):
+            raise UserError(f"{word}: cannot be read; close quotes and brackets, and give a value with special "
+                            f"characters quotes of its own: '{key}=\"...\"'") from None  # fmt: skip
+    return parsed
+
+
+def check_overrides(overrides: list[str]) -> tuple[DictConfig, Path | None, list[Override]]:
+    """The composed config, unresolved, `hydra.run.dir` and the parsed words; UserError for a wrong key or choice."""
+    parsed = parse(overrides)
+    seen: dict[str, Override] = {}
+    for override in parsed:
+        key = override.key_or_group
+        if override.is_sweep_override():
+            raise UserError(f"{override.input_line}: several values need --multirun (a list is written {key}=[a,b])")
+        if (first := seen.setdefault(key, override)) is not override:
+            raise UserError(f"{key}: given twice ({first.input_line}, {override.input_line})")
+    groups = group_choices()
+    chosen = [o for o in parsed if o.key_or_group in groups]
+    for override in chosen:
+        _check_choice(override, groups[override.key_or_group])
+    values = [o for o in parsed if o not in chosen]
+    folder, recipe = None, next((f"{o.input_line}: " for o in chosen if o.is_add()), "")
+    with one_line_errors(recipe):
+        full = copy.deepcopy(_composed(str(conf_dir()), tuple(str(o.input_line) for o in chosen)))
+    keys = _leaves(OmegaConf.to_container(full, resolve=False))
+    for override in values:
+        _check_key(override, keys, groups)
+        with one_line_errors(f"{override.input_line}: "):
+            OmegaConf.update(full, override.key_or_group, override.value(), merge=False)
+    for override in values:  # once all are in place, since one may refer to another
+        with one_line_errors(f"{override.input_line}: "):
+            value = OmegaConf.select(full, override.key_or_group)
+        if value in (None, "") and (override.is_hydra_override() or override.value() not in (None, "")):
+            raise UserError(f"{override.input_line}: no value given")
+        if override.is_hydra_override():
+            folder = Path(os.path.expanduser(shown(value)))
+    full.pop("hydra", None)
+    return full, folder, parsed
+
+
+@functools.lru_cache(maxsize=64)
+def _composed(conf: str, words: tuple[str, ...]) -> DictConfig:
+    """The YAML of these choices; kept, since most cells of a grid share theirs."""
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(conf, job_name="gpt2lab", version_base=None):
+        full = compose("config", overrides=list(words))
+    OmegaConf.set_struct(full, False)
+    return full
 
 
 def to_dataclasses(full: DictConfig, *, files: bool = True) -> RunConfig:
     """Merge into fresh structured configs, so that an unknown key or a wrong type is refused, then check bounds."""
-    sections = {f.name for f in fields(RunConfig)} - {f.name for f in fields(Knobs)}
-    for name in map(str, full):
-        if str(name) not in {f.name for f in fields(RunConfig)}:
-            raise UserError(f"{name}: unknown key; {nearest(str(name), map(str, full))}"
-                            f"see python -m gpt2lab --help")  # fmt: skip
-    OmegaConf.resolve(full)
-    values = _structured(Knobs, {k: v for k, v in full.items() if k not in sections}, "")
-    hints = get_type_hints(RunConfig)
-    built: dict[str, Any] = {f.name: getattr(values, f.name) for f in fields(Knobs)}
-    for name in (f.name for f in fields(RunConfig) if f.name in sections):
-        if not isinstance(full.get(name), DictConfig):
-            raise UserError(f"{name}={full.get(name)}: must be one of {', '.join(group_choices().get(name, []))}")
-        schema = KINDS[name].get(str(full[name].get("kind"))).config if name in KINDS else hints[name]
-        built[name] = _structured(schema, dict(full[name].items()), f"{name}.")
-    config = RunConfig(**built)
-    check_bounds(config, files=files)
+    knobs, known = {f.name for f in fields(Knobs)}, [f.name for f in fields(RunConfig)]
+    with one_line_errors():
+        values = OmegaConf.to_container(full, resolve=True)
+    assert isinstance(values, dict)
+    for name in map(str, values):
+        if name not in known:
+            raise UserError(f"{name}: unknown key; {nearest(name, known)}see python -m gpt2lab --help")
+    built = vars(_structured(Knobs, {k: v for k, v in values.items() if k in knobs}, ""))
+    for name in (n for n in known if n not in knobs):
+        section = values.get(name)
+        if not isinstance(section, dict):
+            raise UserError(f"{name}={shown(section)}: must be a section of keys")
+        built[name] = _structured(_schema(name, section), section, f"{name}.")
+    check_bounds(config := RunConfig(**built), files=files)
     return config
 
 
 def from_plain(values: dict[str, Any]) -> RunConfig:
     """A finished run's config.yaml as dataclasses again; its data files need not be there any more."""
-    with _one_line_errors():
-        return to_dataclasses(OmegaConf.create(values), files=False)
-
-
-def _structured(schema: type, values: dict[Any, Any], prefix: str) -> Any:
-    """An instance of the dataclass `schema` from plain values; UserError with the key, value and what is valid."""
-    section = OmegaConf.structured(schema)
-    types = {f.name: f for f in fields(schema)}
-    for key, value in ((str(k), v) for k, v in values.items()):
-        if key not in types:
-            raise UserError(f"{prefix}{key}: unknown key; {nearest(str(key), types)}valid: {', '.join(types)}")
-        try:
-            section[key] = value
-        except (ValidationError, UnsupportedValueType):
-            hint = get_type_hints(schema)[key]
-            valid = f"one of {', '.join(m.name for m in hint)}" if isinstance(hint, type) and issubclass(hint, Enum) \
-                else expected(str(types[key].type), types[key].metadata.get("bounds"))  # fmt: skip
-            raise UserError(f"{prefix}{key}={value}: must be {valid}") from None
-    missing = sorted(OmegaConf.missing_keys(section))
-    if missing:
-        raise UserError(f"{prefix}{missing[0]}: no value given")
-    return OmegaConf.to_object(section)
+    return to_dataclasses(OmegaConf.create(values), files=False)
 
 
 def plain(config: Any) -> dict[str, Any]:
@@ -182,81 +198,102 @@ def plain(config: Any) -> dict[str, Any]:
 def digest(config: RunConfig, *identities: str) -> str:
     """Eight hex digits over what determines the result: the config without hardware, tracking and output paths,
     and `identities` (fingerprints of base and data)."""
-    values = plain(config)
-    text = json.dumps([{k: values[k] for k in RESULT_SECTIONS}, identities], sort_keys=True)
+    text = json.dumps([_effective(plain(config)), identities], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def _group_of(override: Override) -> str:
-    return override.key_or_group.split("@")[0]
+def _effective(values: dict[str, Any]) -> dict[str, Any]:
+    """The part of a plain config that has an effect on the result: not whether a substitute is allowed, and where
+    nothing trains not what steers training."""
+    trains = KINDS["adapter"].get(str(values["adapter"]["kind"])).flags.get("trains", True)
+    idle = () if trains else ("train", "validation", "model.dropout", "precision.precision")
+    sections = {name: values[name] for name in RESULT if name not in idle}
+    return {name: {k: v for k, v in section.items() if k != "fallback" and f"{name}.{k}" not in idle}
+            if isinstance(section, dict) else section for name, section in sections.items()}  # fmt: skip
 
 
-def _text(override: Override) -> str:
-    value = override.value()
-    return "null" if value is None else str(value)
+def _unused(full: DictConfig, parsed: list[Override]) -> tuple[str, ...]:
+    """Knobs set by the user that no chosen part refers to."""
+    raw: Any = OmegaConf.to_container(full, resolve=False)
+    text = json.dumps(_effective(raw), default=str)
+    return tuple(k for k in (o.key_or_group for o in parsed) if k in PARTIAL and f"${{{k}}}" not in text)
+
+
+def _schema(section: str, values: dict[Any, Any]) -> type:
+    """The dataclass of a section. Imported here: these modules import torch, which `--cfg` does without."""
+    if section in KINDS:
+        return KINDS[section].get(str(values.get("kind"))).config
+    from gpt2lab import hardware, tracking
+    from gpt2lab.model import base
+    from gpt2lab.train import checkpoint, optim, stopping
+
+    return {"model": base.ModelConfig, "hardware": hardware.HardwareConfig, "tracking": tracking.TrackingConfig,
+            "train": optim.TrainConfig, "validation": stopping.ValidationConfig,
+            "checkpoint": checkpoint.CheckpointConfig}[section]  # fmt: skip
+
+
+def _structured(schema: type, values: dict[Any, Any], prefix: str) -> Any:
+    """An instance of the dataclass `schema` from plain values; UserError with the key, value and what is valid."""
+    section, hints = OmegaConf.structured(schema), get_type_hints(schema)
+    for key, value in ((str(k), v) for k, v in values.items()):
+        if key not in hints:
+            raise UserError(f"{prefix}{key}: unknown key; {nearest(key, hints)}valid: {', '.join(hints)}")
+        try:
+            if hints[key] is Any and not isinstance(value, str | list):
+                raise ValidationError
+            section[key] = value
+        except OmegaConfBaseException:
+            raise UserError(f"{prefix}{key}={shown(value)}: must be {expected(schema, key)}") from None
+    for missing in sorted(OmegaConf.missing_keys(section)):
+        raise UserError(f"{prefix}{missing}: no value given")
+    return OmegaConf.to_object(section)
 
 
 def _check_choice(override: Override, choices: list[str]) -> None:
-    group, value = _group_of(override), str(override.value())
-    if override.is_delete() or isinstance(override.value(), dict | list):
-        raise UserError(f"{override.input_line}: {group} takes one of {', '.join(choices)}")
-    if value not in choices:
-        raise UserError(f"{group}={value}: no such {group}; {nearest(value, choices)}valid: {', '.join(choices)}")
+    group, word, value = override.key_or_group, override.input_line, override.value()
+    plus = "+" if group == "experiment" else ""
+    if override.type is not (OverrideType.ADD if plus else OverrideType.CHANGE) or override.package:
+        raise UserError(f"{word}: write {plus}{group}=...; valid: {', '.join(choices)}")
+    if shown(value) not in choices:
+        raise UserError(f"{word}: no such {group}; {nearest(shown(value), choices)}valid: {', '.join(choices)}")
 
 
-def _check_key(override: Override, base: DictConfig, groups: dict[str, list[str]]) -> None:
+def _check_key(override: Override, keys: list[str], groups: dict[str, list[str]]) -> None:
     """Refuse a key that the composed config does not have, naming the nearest one."""
-    key = _group_of(override)
-    if key in groups or key.startswith("hydra.") or key.startswith("hydra/"):
-        return
-    valid = list(_leaves(base)) + list(map(str, base))
-    if key in valid:
-        if isinstance(OmegaConf.select(base, key, throw_on_missing=False), DictConfig):
-            raise UserError(f"{override.input_line}: {key} is a section; set one of its keys, "
-                            f"e.g. {next(k for k in valid if k.startswith(key + '.'))}=...")  # fmt: skip
-        return
-    hint = nearest(key, [*valid, *groups])
-    section = key.rsplit(".", 1)[0] if "." in key else ""
-    siblings = [v for v in valid if v.startswith(section + ".")] if section else [str(k) for k in base]
-    raise UserError(f"{override.input_line}: unknown key {key}; {hint}valid: {', '.join(siblings or map(str, base))}")
+    key, word = override.key_or_group, override.input_line
+    section, _, name = key.rpartition(".")
+    sections = list(dict.fromkeys(k.rpartition(".")[0] for k in keys if "." in k))
+    if override.is_hydra_override() and key != "hydra.run.dir":
+        raise UserError(f"{word}: of Hydra's own settings only hydra.run.dir is read")
+    if override.is_delete():
+        raise UserError(f"{word}: a key cannot be removed; give it a value")
+    if key in sections:
+        example = next(k for k in keys if k.startswith(f"{key}.") and k != f"{key}.kind")
+        raise UserError(f"{word}: {key} is a section; set one of its keys, e.g. {example}=...")
+    if name == "kind" and section in groups:
+        raise UserError(f"{word}: write {section}=...; valid: {', '.join(groups[section])}")
+    if (key not in keys and key != "hydra.run.dir") or override.package:
+        top = [k for k in keys if "." not in k] + sorted({*groups, *sections})
+        valid = [k for k in keys if section and k.startswith(f"{section}.")] or top
+        raise UserError(f"{word}: unknown key {key}; {nearest(key, [*keys, *top])}valid: {', '.join(valid)}")
+    if override.is_add():
+        raise UserError(f"{word}: {key} is there already; leave out the +")
 
 
-def _leaves(node: DictConfig, prefix: str = "") -> Iterator[str]:
-    for key in node:
-        child = node._get_node(key)
-        if isinstance(child, DictConfig):
-            yield from _leaves(child, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}"
-
-
-def _unused_knobs(full: DictConfig, parsed: list[Override]) -> tuple[str, ...]:
-    """Knobs set by the user that no chosen group refers to (training sections count if the adapter trains)."""
-    raw = OmegaConf.to_container(full, resolve=False)
-    assert isinstance(raw, dict)
-    trains = KINDS["adapter"].get(str(full.adapter.get("kind"))).flags.get("trains", True)
-    sections = {k: v for k, v in raw.items()
-                if isinstance(v, dict) and (trains or k not in ("train", "validation", "checkpoint"))}  # fmt: skip
-    text = json.dumps(sections, default=str)
-    varied = ("rank", "lr", "targets", "alpha", "dropout", "epochs", "max_steps", "batch_size")
-    return tuple(o.key_or_group for o in parsed
-                 if o.key_or_group in varied and f"${{{o.key_or_group}}}" not in text)  # fmt: skip
+def _leaves(node: Any, prefix: str = "") -> list[str]:
+    """Dotted keys of the values in a nested dict."""
+    if not isinstance(node, dict):
+        return [prefix]
+    return [leaf for key, value in node.items() for leaf in _leaves(value, f"{prefix}.{key}" if prefix else str(key))]
 
 
 @contextlib.contextmanager
-def _hydra() -> Iterator[None]:
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(version_base=None, config_dir=str(conf_dir()), job_name="gpt2lab"):
-        yield
-
-
-@contextlib.contextmanager
-def _one_line_errors() -> Iterator[None]:
-    """Hydra's and OmegaConf's errors as one line of ours."""
+def one_line_errors(prefix: str = "") -> Iterator[None]:
+    """Errors of Hydra, OmegaConf and the YAML of a recipe as one line of ours."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     try:
         yield
-    except (HydraException, OmegaConfBaseException) as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        kept = [line for line in lines if not line.startswith(("To append", "See https", "Set the env", "object_type"))]
-        raise UserError("; ".join(kept[:3])) from error
+    except (HydraException, OmegaConfBaseException, YAMLError, RecursionError, OSError, UnicodeDecodeError) as error:
+        noise = ("To append", "See https", "Set the env", "object_type", "full_key")
+        lines = [line for line in map(str.strip, str(error).splitlines()) if line and not line.startswith(noise)]
+        raise UserError(prefix + "; ".join(lines[:3])) from error

@@ -35,7 +35,7 @@ def evaluate(model: torch.nn.Module, task: Task, features: Any, examples: Any, *
     answers: list[Any] = [None] * len(features)
     total, items = 0.0, 0
     with torch.inference_mode(), execute.context(precision, device):
-        for chosen in by_token_budget(features["length"], batch_tokens):
+        for chosen in by_token_budget(features["length"][:], batch_tokens):
             batch = {k: v.to(device) for k, v in task.collate(features.__getitems__(chosen)).items()}
             found, loss = task.answer(model, batch)
             for i, answer in zip(chosen, found, strict=True):

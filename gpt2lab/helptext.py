@@ -32,17 +32,20 @@ def help_text() -> str:
     knobs = re.findall(r"^(\w+): (\S+)  # (.+)$", text, re.MULTILINE)
     choices = group_choices()
     lines = ["gpt2lab: fine-tune GPT-2 and learn what it cost and how sure you are", "",
-             "  python -m gpt2lab [key=value ...]             train and evaluate one run",
-             "  python -m gpt2lab --multirun key=a,b ...      a grid of runs",
-             "  python -m gpt2lab predict run=... ...         ask a finished run", "",
+             "  python -m gpt2lab [key=value ...]                train and evaluate one run",
+             "  python -m gpt2lab --multirun key=a,b ...         a grid of runs",
+             "  python -m gpt2lab predict run=... ...            ask a finished run",
+             "  python -m gpt2lab prepare tokenizer out=... ...  make a vocabulary", "",
              "Groups (default first)"]  # fmt: skip
     for group, default in defaults.items():
         others = [c for c in choices[group] if c != default]
         lines.append(f"  {group + '=':<14} {' | '.join([default, *others])}")
-    lines.append(f"  {'+experiment=':<14} {' | '.join(choices['experiment'])}")
+    for group in (g for g in choices if g not in defaults and choices[g]):
+        lines.append(f"  {f'+{group}=':<14} {' | '.join(choices[group])}")
     lines += ["", "Knobs (default)"]
     for name, value, comment in knobs:
         lines.append(f"  {name + '=':<14} {value:<21} {comment}")
-    lines += ["", "Every other key: python -m gpt2lab --cfg job. Completion: python -m gpt2lab -sc install=bash", "",
-              EXAMPLES]  # fmt: skip
+    lines += ["", "Every other key:   python -m gpt2lab --cfg job [key=value ...]",
+              """Shell completion:  eval "$(gpt2lab -sc install=bash)"  (or zsh, fish); then gpt2lab task=<TAB>""", "",
+              EXAMPLES.rstrip()]  # fmt: skip
     return "\n".join(lines)

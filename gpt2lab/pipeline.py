@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
-import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,19 +10,16 @@ from typing import Any
 import torch
 import yaml
 
-from gpt2lab import adapter, plan, precision, quantization, runs, task, tracking
-from gpt2lab.adapter.base import Adapted, total_parameters, trainable_parameters
+from gpt2lab import adapter, fit, plan, quantization, runs, task, tracking
+from gpt2lab.adapter.base import Adapted, target_modules, total_parameters, trainable_parameters
 from gpt2lab.config import Composed, RunConfig, digest, plain
 from gpt2lab.errors import UserError
-from gpt2lab.evaluate import Evaluation, evaluate, with_intervals
 from gpt2lab.hardware import Hardware, setup
 from gpt2lab.model import base as models
 from gpt2lab.model.tokenizer import load_tokenizer
 from gpt2lab.precision.schedule import resolve
-from gpt2lab.progress import Progress, say
+from gpt2lab.progress import say
 from gpt2lab.task.base import Splits, Task
-from gpt2lab.train import loop
-from gpt2lab.train.stopping import Stopping
 
 PARTS = ("train", "validation", "evaluation")
 
@@ -37,21 +32,6 @@ class Session:
     announced: set[str] = field(default_factory=set)
     parent_id: str | None = None
     tags: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A run that is ready to start; nothing is written yet."""
-
-    config: RunConfig
-    hardware: Hardware
-    base: models.Base
-    task: Task
-    splits: Splits
-    model: torch.nn.Module
-    adapted: Adapted
-    features: dict[str, Any]
-    plan: plan.Plan
 
 
 def run(composed: Composed, session: Session | None = None) -> dict[str, Any]:
@@ -74,6 +54,8 @@ def run(composed: Composed, session: Session | None = None) -> dict[str, Any]:
     prepared = prepare(config, hardware, base, built, splits)
     for line in prepared.plan.lines():
         say(line)
+    if config.model.name == "auto" and base.kind == "hub" and hardware.device == "cpu":
+        say("a quick start, about two minutes on the bundled base: python -m gpt2lab +experiment=squad_mini")
     if config.dry_run:
         say("dry_run=true: nothing was started")
         return {"params/trainable": prepared.plan.trainable, "params/total": prepared.plan.total}
@@ -82,10 +64,11 @@ def run(composed: Composed, session: Session | None = None) -> dict[str, Any]:
     say(f"run: {folder}")
     info = _tracking_info(prepared, folder.name, session)
     outputs = Path(config.outputs).expanduser().resolve()
+    tracking.ensure_store(config.tracking, outputs)
     with tracking.open_tracker(config.tracking, outputs, info, run_id=state.get("mlflow_run_id"),
                                parent_id=session.parent_id, warn=say) as tracker:  # fmt: skip
         runs.write_json(folder / "environment.json", state | {"mlflow_run_id": tracker.run_id})
-        metrics = train_and_score(prepared, folder, tracker)
+        metrics = fit.train_and_score(prepared, folder, tracker)
         tracker.log({k: v for k, v in metrics.items() if isinstance(v, int | float)}, int(metrics["train/steps"]))
         tracker.log_files(folder)
     return _show(folder)
@@ -96,6 +79,7 @@ def find_parts(config: RunConfig, session: Session) -> tuple[RunConfig, Hardware
     hardware = setup(config.hardware, config.deterministic)
     base = find_base(config, session)
     _announce(session, base.note)
+    check_targets(config, base)
     chosen = replace(config.precision, precision=resolve(config.precision.precision, hardware.native))
     config = replace(config, precision=chosen)
     built = task.kinds.get(config.task.kind).build(config.task)
@@ -118,7 +102,14 @@ def find_base(config: RunConfig, session: Session) -> models.Base:
     return session.bases[key]
 
 
-def prepare(config: RunConfig, hardware: Hardware, base: models.Base, built: Task, splits: Splits) -> Prepared:
+def check_targets(config: RunConfig, base: models.Base) -> None:
+    """UserError for a target that matches no module, before data are read; on a skeleton without weights."""
+    if adapter.kinds.get(config.adapter.kind).flags.get("targets"):
+        objective = task.kinds.get(config.task.kind).build(config.task).objective
+        target_modules(models.skeleton(base, config.model, objective), config.adapter.targets)
+
+
+def prepare(config: RunConfig, hardware: Hardware, base: models.Base, built: Task, splits: Splits) -> fit.Prepared:
     """Build model, adapter and features, check that they fit, and derive the plan."""
     model = models.load(base, config.model, built.objective, config.seed)
     tokenizer = load_tokenizer(base.tokenizer)
@@ -136,7 +127,7 @@ def prepare(config: RunConfig, hardware: Hardware, base: models.Base, built: Tas
         raise AssertionError(f"adapter={config.adapter.kind}: {trainable:,} parameters are trainable, its formula "
                              f"gives {adapted.expected:,}")  # fmt: skip
     adapted.model.to(hardware.device)
-    return Prepared(config, hardware, base, built, splits, model, adapted, features,
+    return fit.Prepared(config, hardware, base, built, splits, model, adapted, features,
                     _plan(config, base, splits, adapted, features, hardware, trains))  # fmt: skip
 
 
@@ -158,80 +149,6 @@ def _plan(config: RunConfig, base: models.Base, splits: Splits, adapted: Adapted
         memory_bytes=plan.memory_estimate(adapted.model, trainable, config.train.batch_size, width),
         seconds=plan.seconds_estimate(total, trainable, int(tokens), hardware.device),
     )  # fmt: skip
-
-
-def train_and_score(prepared: Prepared, folder: Path, tracker: tracking.Tracker) -> dict[str, Any]:
-    """Train, evaluate once, write the run's files; metrics.json comes last."""
-    config, device = prepared.config, prepared.hardware.device
-    outcome, stopping = loop.Outcome(), Stopping(config.validation)
-    if prepared.plan.steps:
-        outcome = train(prepared, stopping, folder, tracker)
-    final = score(prepared, "evaluation", "evaluating")
-    (folder / "adapter").mkdir(exist_ok=True)
-    prepared.adapted.save(folder / "adapter")
-    predictions = {k: v[0]["text"] if v else "" for k, v in final.predictions.items()} \
-        if prepared.task.objective == "span" else final.predictions  # fmt: skip
-    runs.write_json(folder / "predictions.json", predictions)
-    metrics: dict[str, Any] = with_intervals(final, "eval") | {
-        "params/trainable": prepared.plan.trainable, "params/total": prepared.plan.total,
-        "train/steps": outcome.steps, "train/seconds": outcome.seconds, "train/tokens": outcome.tokens,
-        "train/tokens_per_second": outcome.tokens / outcome.seconds if outcome.seconds else 0.0,
-        "train/stopped_early": outcome.stopped_early,
-        **{f"train/seconds_{name}": spent for name, spent in outcome.phase_seconds.items()},
-        **({"validation/best_step": stopping.best_step, f"validation/best_{stopping.metric}": stopping.best}
-           if stopping.best_step is not None else {}),
-        "memory/peak_bytes": peak_bytes(device), **(prepared.adapted.details or {}),
-        **{f"data/{problem}": count for problem, count in prepared.splits.problems.items()},
-        "base": prepared.base.label, "data": prepared.splits.source.label,
-    }  # fmt: skip
-    runs.write_json(folder / "metrics.json", metrics)
-    return metrics
-
-
-def train(prepared: Prepared, stopping: Stopping, folder: Path, tracker: tracking.Tracker) -> loop.Outcome:
-    """The loop, with its progress shown and its rows sent to the tracker."""
-    config, planned = prepared.config, prepared.plan
-    schedule = precision.kinds.get(config.precision.kind).build(config.precision, planned.steps)
-    pace = loop.Pace(
-        planned.steps, planned.validate_every, config.checkpoint.every, config.checkpoint.keep, config.seed
-    )
-    progress = Progress("training", planned.steps)
-
-    def validate() -> dict[str, float]:
-        found = score(prepared, "validation", "validating")
-        return {"loss": found.loss, **found.scores.metrics}
-
-    def report(row: loop.Row) -> None:
-        figures = {k: v for k, v in row.items() if k.startswith("validation/")}
-        tracker.log({k if "/" in k else f"train/{k}": v for k, v in row.items()
-                     if isinstance(v, int | float) and k != "step"}, row["step"])  # fmt: skip
-        progress.advance(row["step"] - progress.done, loss=row["loss"], lr=row["lr"])
-        if figures:
-            say(f"step {row['step']:,}: " + ", ".join(f"{k} {v:.4g}" for k, v in figures.items()))
-
-    with progress:
-        return loop.run(prepared.adapted.model, prepared.task, prepared.features["train"], schedule, config.train, pace,
-                        stopping, folder, prepared.hardware.device, validate=validate, report=report,
-                        workers=prepared.hardware.workers)  # fmt: skip
-
-
-def score(prepared: Prepared, part: str, label: str) -> Evaluation:
-    """Evaluate one part at the run's evaluation precision."""
-    features, config = prepared.features[part], prepared.config
-    with Progress(label, len(features), unit="feature") as progress:
-        return evaluate(
-            prepared.adapted.model, prepared.task, features, getattr(prepared.splits, part),
-            precision=config.precision.eval.name, device=prepared.hardware.device,
-            batch_tokens=config.task.eval_batch_tokens, progress=progress.advance,
-        )  # fmt: skip
-
-
-def peak_bytes(device: str) -> int:
-    """Peak memory so far: of the GPU's allocator on CUDA, else the process's resident set (KiB on Linux)."""
-    if device.startswith("cuda"):
-        return torch.cuda.max_memory_allocated(device)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _open(folder: Path, config: RunConfig, hardware: Hardware, identity: str) -> dict[str, Any]:
@@ -261,7 +178,7 @@ def _refuse_other_run(folder: Path, identity: str) -> None:
                         f"is {identity}); give another folder")  # fmt: skip
 
 
-def _tracking_info(prepared: Prepared, name: str, session: Session) -> tracking.RunInfo:
+def _tracking_info(prepared: fit.Prepared, name: str, session: Session) -> tracking.RunInfo:
     config, splits, git = prepared.config, prepared.splits, runs.git_state()
     tags = {
         "task": config.task.kind, "adapter": config.adapter.kind, "precision": config.precision.precision.name,

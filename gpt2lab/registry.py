@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpt2lab.errors import UserError
+from gpt2lab.schema import nearest
 
 
 @dataclass(frozen=True)
@@ -53,5 +54,6 @@ class Registry:
         entries = self.entries()
         if kind not in entries:
             group = self.package.rsplit(".", 1)[-1]
-            raise UserError(f"{group}.kind={kind}: no such kind; valid: {', '.join(sorted(entries))}")
+            raise UserError(f"{group}.kind={kind}: no such kind; {nearest(kind, entries)}"
+                            f"valid: {', '.join(sorted(entries))}")  # fmt: skip
         return entries[kind]

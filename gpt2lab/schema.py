@@ -7,62 +7,100 @@ import difflib
 import enum
 import math
 import operator
+import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from gpt2lab.errors import UserError
 
 SIGNS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
 COMPARE = {"ge": operator.ge, "gt": operator.gt, "le": operator.le, "lt": operator.lt}
+WORDS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    Any: "a name or a list of names",
+}
+LARGEST = 2**63  # of whole numbers: what a tensor and a database column hold
 MISSING: Any = "???"  # omegaconf's mark of a value that the YAML must give
 
 
 def knob(*, ge: float | None = None, gt: float | None = None, le: float | None = None, lt: float | None = None,
-         exists: bool = False) -> Any:  # fmt: skip
+         exists: bool = False, default: Any = MISSING) -> Any:  # fmt: skip
     """A dataclass field whose value comes from YAML, with its bounds (`exists`: a path that must be there)."""
     bounds = {"ge": ge, "gt": gt, "le": le, "lt": lt}
     metadata = {"bounds": {k: v for k, v in bounds.items() if v is not None}, "exists": exists}
-    return dataclasses.field(default=MISSING, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 def nearest(word: str, valid: Iterable[str]) -> str:
-    """`did you mean X? ` if some valid word is near, else an empty string."""
-    options = list(valid)
-    close = difflib.get_close_matches(word, options, n=1, cutoff=0.6)
-    if not close:  # a typo in a long dotted key: compare the last part alone
-        tails = {option.rsplit(".", 1)[-1]: option for option in options}
-        close = [tails[t] for t in difflib.get_close_matches(word.rsplit(".", 1)[-1], tails, n=1, cutoff=0.7)]
-    return f"did you mean {close[0]}? " if close else ""
+    """`did you mean X? ` if some valid word is near, else an empty string. Dotted keys are compared part by part."""
+    options = {option.lower(): option for option in valid}
+    section, _, name = word.lower().rpartition(".")
+    beside = {o.rpartition(".")[2]: o for o in options if o.rpartition(".")[0] == section}
+    anywhere = {o.rpartition(".")[2]: o for o in reversed(options)}
+    whole = {} if beside else {o: o for o in options}
+    for text, pool, cutoff in ((name, beside, 0.55), (word.lower(), whole, 0.6), (name, anywhere, 0.75)):
+        if close := difflib.get_close_matches(text, pool, n=1, cutoff=cutoff):
+            return f"did you mean {options[pool[close[0]]]}? "
+    return ""
 
 
-def expected(annotation: str, bounds: dict[str, float] | None = None) -> str:
-    """What is valid, in words: `a whole number >= 1`."""
-    words = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a text"}
-    optional = "Optional" in annotation or "None" in annotation
-    base = next((text for name, text in words.items() if name in annotation), f"of type {annotation}")
-    limits = " and ".join(f"{SIGNS[k]} {v:g}" for k, v in (bounds or {}).items())
-    return " ".join(part for part in (base, limits, "or null" if optional else "") if part)
+def shown(value: Any) -> str:
+    """A value as it is typed on the command line, on one line."""
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    if isinstance(value, list):
+        return f"[{','.join(map(shown, value))}]"
+    return " ".join(str(value).splitlines())
+
+
+def expected(schema: type, key: str) -> str:
+    """What is valid for a field, in words: `a whole number >= 1 or null`."""
+    owner = next(c for c in schema.__mro__ if key in vars(c).get("__annotations__", {}))
+    hint = get_type_hints(owner)[key]
+    kinds = get_args(hint) or (hint,)
+    kind = next(k for k in kinds if k is not type(None))
+    if isinstance(kind, type) and issubclass(kind, enum.Enum):
+        words = f"one of {', '.join(member.name for member in kind)}"
+    else:
+        words = WORDS[kind]
+    field = next(f for f in dataclasses.fields(schema) if f.name == key)
+    bounds = field.metadata.get("bounds", {})
+    limits = " and ".join(f"{SIGNS[k]} {v}" for k, v in bounds.items())
+    return " ".join(part for part in (words, limits, "or null" if type(None) in kinds else "") if part)
 
 
 def check_bounds(config: Any, prefix: str = "", *, files: bool = True) -> None:
-    """Walk a dataclass tree; UserError at the first value outside its bounds or (`files`) path not there."""
+    """Walk a dataclass tree; UserError at the first value out of bounds, empty text or (`files`) path not there."""
     for field in dataclasses.fields(config):
         value, key = getattr(config, field.name), f"{prefix}{field.name}"
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
             check_bounds(value, f"{key}.", files=files)
-            continue
-        if value is None:
-            continue
-        bounds = field.metadata.get("bounds", {})
-        numeric = isinstance(value, int | float) and not isinstance(value, bool)
-        if numeric and not (math.isfinite(value) and all(COMPARE[sign](value, v) for sign, v in bounds.items())):
-            raise UserError(f"{key}={value}: must be {expected(str(field.type), bounds)}")
-        if files and field.metadata.get("exists"):
-            for path in value if isinstance(value, list) else [value]:
-                if not Path(path).expanduser().exists():
-                    raise UserError(f"{key}={path}: no such file or folder (a path on this machine, "
-                                    f"relative to {Path.cwd()})")  # fmt: skip
+        elif not _within(value, field.metadata.get("bounds", {})):
+            raise UserError(f"{key}={shown(value)}: must be {expected(type(config), field.name)}")
+        elif files and field.metadata.get("exists") and value is not None and not _is_there(value):
+            raise UserError(f"{key}={shown(value)}: no such file or folder (a path on this machine, "
+                            f"relative to {Path.cwd()})")  # fmt: skip
+
+
+def _within(value: Any, bounds: dict[str, float]) -> bool:
+    """Whether a number is finite and within bounds, a text or a list not empty, a list's entries texts."""
+    if isinstance(value, bool) or value is None:
+        return True
+    if isinstance(value, int | float):
+        small = not isinstance(value, int) or abs(value) < LARGEST
+        return small and math.isfinite(value) and all(COMPARE[sign](value, v) for sign, v in bounds.items())
+    if isinstance(value, list):
+        return bool(value) and all(isinstance(entry, str) and entry for entry in value)
+    return value != ""
+
+
+def _is_there(path: str) -> bool:
+    """Through os.path, not Path: a name too long, or of a user unknown here, is not there either."""
+    return os.path.exists(os.path.expanduser(path))
 
 
 class Fallback(enum.Enum):

@@ -33,7 +33,7 @@ LEAVES = ["data.sources", "data.hub", "data.synthetic", "model.linear"]
 # Imports go downwards or stay on their line. The longest name that fits a module places it.
 LAYERS = [
     ["__main__"],
-    ["config", "sweep", "pipeline", "predict", "export", "prepare", "bench"],
+    ["config", "sweep", "pipeline", "fit", "predict", "export", "prepare", "bench"],
     ["train", "evaluate", "decode", "plan", "tracking", "tracking_mlflow", "tracking_uri", "report"],
     ["data", "model"],
     ["task", "adapter", "precision", "quantization"],

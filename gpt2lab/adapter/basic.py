@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from gpt2lab.adapter import register
 from gpt2lab.adapter.base import Adapted, head_parameters, total_parameters
@@ -28,10 +28,10 @@ def load_none(model: nn.Module, folder: Path) -> nn.Module:
 
 
 def load_head(model: nn.Module, folder: Path) -> nn.Module:
-    """Copy a saved head into the model."""
-    missing = model.load_state_dict(load_file(folder / "head.safetensors"), strict=False)
-    if missing.unexpected_keys:
-        raise UserError(f"{folder}: {missing.unexpected_keys[0]} has no place in this model")
+    """Copy a saved head into the model; UserError if it is another task's."""
+    state = load_file(folder / "head.safetensors")
+    _check(folder, state, dict(head_parameters(model)))
+    model.load_state_dict(state, strict=False)
     return model
 
 
@@ -41,13 +41,19 @@ def load_full(model: nn.Module, folder: Path) -> nn.Module:
 
     state = load_file(folder / "model.safetensors")
     for name, module in model.named_modules():
-        if isinstance(module, Linear):
-            state[f"{name}.weight"] = state[f"{name}.weight"].t()
-    found = model.load_state_dict(state, strict=False)
-    odd = found.unexpected_keys + [k for k in found.missing_keys if k != "lm_head.weight"]  # tied: saved once
-    if odd:
-        raise UserError(f"{folder}: {odd[0]} is only in one of the checkpoint and the model")
+        if isinstance(module, Linear) and (key := f"{name}.weight") in state:
+            state[key] = state[key].t()
+    _check(folder, state, dict(model.named_parameters()))  # a tied weight has one name here and there
+    model.load_state_dict(state, strict=False)
     return model
+
+
+def _check(folder: Path, state: dict[str, Tensor], parameters: dict[str, nn.Parameter]) -> None:
+    """UserError unless names and shapes agree."""
+    for name in sorted(state.keys() | parameters.keys()):
+        there, here = (tuple(found[name].shape) if name in found else "none" for found in (state, parameters))
+        if there != here:
+            raise UserError(f"{folder}: does not fit this model: {name} is {there} there and {here} here")
 
 
 @register("none", BasicConfig, trains=False, load=load_none)

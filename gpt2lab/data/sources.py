@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def file_fingerprint(path: str | Path) -> str:
-    """SHA-256 of a file's bytes (a folder: of its files' names and bytes), 16 hex digits."""
+    """SHA-256 of a file's name and bytes (a folder: of all files in it), 16 hex digits."""
     path = Path(path).expanduser()
     digest = hashlib.sha256()
     for file in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]:
@@ -49,7 +49,9 @@ def from_rows(rows: Callable[..., Iterator[dict]], arguments: dict[str, Any], fi
         cause: BaseException | None = error
         while cause is not None and not isinstance(cause, UserError):
             cause = cause.__cause__
-        raise cause or error from None
+        if cause is None:
+            raise
+        raise cause from None
 
 
 def _keyed(rows: Callable[..., Iterator[dict]], arguments: dict[str, Any], key: str) -> Iterator[dict]:

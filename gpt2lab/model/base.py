@@ -14,7 +14,7 @@ from gpt2lab.errors import UserError
 from gpt2lab.model import hub
 from gpt2lab.model.folder import check_checkpoint, folder_id, read_model
 from gpt2lab.model.tokenizer import fingerprint, is_tokenizer, load_tokenizer
-from gpt2lab.schema import Fallback
+from gpt2lab.schema import Fallback, knob
 
 if TYPE_CHECKING:
     from transformers import GPT2Config, PreTrainedModel, PreTrainedTokenizerFast
@@ -39,23 +39,23 @@ class ModelConfig:
     """auto (gpt2 where cached or reachable, else mini), mini (bundled), gpt2, gpt2-medium, -large, -xl"""
     init: Init = Init.pretrained
     """pretrained weights, or the same architecture with random ones (seeded by the run's seed)"""
-    path: str | None = None
+    path: str | None = knob(exists=True, default=None)
     """a folder with a GPT-2 checkpoint in safetensors; wins over `name`"""
     revision: str | None = None
     """branch, tag or commit on the hub; null: main"""
-    tokenizer: str | None = None
+    tokenizer: str | None = knob(exists=True, default=None)
     """a folder with tokenizer.json, or vocab.json and merges.txt; null: the base's own"""
     fallback: Fallback = Fallback.allow
     """whether `auto` may stand in the bundled mini for gpt2, or that is an error"""
-    n_layer: int | None = None
+    n_layer: int | None = knob(ge=1, default=None)
     """transformer blocks, for random weights; null: the folder's config.json, else GPT-2 124M's 12"""
-    n_head: int | None = None
+    n_head: int | None = knob(ge=1, default=None)
     """attention heads a block, for random weights; divides n_embd; null as above (12)"""
-    n_embd: int | None = None
+    n_embd: int | None = knob(ge=1, default=None)
     """width of the residual stream, for random weights; null as above (768)"""
-    n_positions: int | None = None
+    n_positions: int | None = knob(ge=1, default=None)
     """longest input in tokens, for random weights; null as above (1024)"""
-    dropout: float = 0.0
+    dropout: float = knob(ge=0, lt=1, default=0.0)
     """probability in [0, 1) of GPT-2's own dropouts: embedding, attention, residual"""
 
 

@@ -49,6 +49,11 @@ class Scores:
     clusters: np.ndarray | None = None
 
 
+def no_problems(features: Features) -> dict[str, int]:
+    """Of a task whose encoding keeps everything."""
+    return {}
+
+
 @dataclass(frozen=True)
 class Task:
     """A task, ready for the loop; built by the kind's one function from its config."""
@@ -71,6 +76,10 @@ class Task:
     """(answers, features, examples) -> prediction by example id"""
     score: Callable[..., Scores]
     """(predictions, examples) -> Scores"""
+    metrics: tuple[str, ...] = ()
+    """names of its scores, any of which `validation.metric` may be"""
+    problems: Callable[[Features], dict[str, int]] = no_problems
+    """features -> what encoding could not keep whole, counted by reason"""
     files: tuple[str, ...] = ()
     """data files the config names, checked before anything starts"""
 

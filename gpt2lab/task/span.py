@@ -21,17 +21,26 @@ N_BEST = 5  # spans kept for each window
 def windows(
     question: list[int], context: list[int], separator: list[int], max_length: int, stride: int
 ) -> list[tuple[int, int]]:
-    """Context token ranges [start, end) of a question's windows: each fits `max_length`, neighbours share `stride`."""
+    """Context token ranges [start, end) of a question's windows: each fits `max_length`, neighbours share `stride`.
+
+    No more than half a window is shared, so that a stride near `max_length` does not make a window of each token.
+    """
     room = max_length - len(question) - 2 * len(separator)
     if room <= 0:
         return []
-    step = max(1, room - min(stride, room - 1))
+    step = room - min(stride, room // 2)
     ranges, start = [], 0
     while True:
         ranges.append((start, min(start + room, len(context))))
         if start + room >= len(context):
             return ranges
         start += step
+
+
+def around(label: tuple[int, int], room: int, length: int) -> tuple[int, int]:
+    """The range of `room` of a context's `length` tokens with the label's first and last token in its middle."""
+    start = max(0, min((label[0] + label[1] + 1 - room) // 2, length - room))
+    return start, min(start + room, length)
 
 
 def token_span(offsets: Sequence[tuple[int, int]], begin: int, end: int) -> tuple[int, int] | None:
@@ -104,12 +113,12 @@ def answer(model: torch.nn.Module, batch: Batch, max_tokens: int) -> tuple[list[
 
 def gather(answers: Sequence[Any], features: Any, examples: Any) -> dict[str, list[dict[str, Any]]]:
     """Merge windows: by example id the best spans over all of them, best first, as text with score and place."""
-    columns = {k: features[k] for k in ("example", "first", "char_start", "char_end")}
     best: dict[int, list[tuple[float, int, int]]] = {}
-    for i, spans in enumerate(answers):
-        first, starts, ends = columns["first"][i], columns["char_start"][i], columns["char_end"][i]
+    rows = features.select_columns(["example", "first", "char_start", "char_end"])  # read a few at a time
+    for spans, row in zip(answers, rows, strict=True):
         for score, a, b in spans:
-            best.setdefault(columns["example"][i], []).append((score, starts[a - first], ends[b - first]))
+            place = row["char_start"][a - row["first"]], row["char_end"][b - row["first"]]
+            best.setdefault(row["example"], []).append((score, *place))
     ids, contexts = examples["id"], examples["context"]
     out: dict[str, list[dict[str, Any]]] = {}
     for i, name in enumerate(ids):

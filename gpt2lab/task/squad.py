@@ -11,6 +11,7 @@ the bundled generator. Scored by the official exact match and F1, with intervals
 from __future__ import annotations
 
 import functools
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -77,7 +78,7 @@ def squad(config: SquadConfig) -> Task:
         encode=functools.partial(encode, config),
         collate=span.collate, loss=span.loss, items=span.items,
         answer=functools.partial(span.answer, max_tokens=config.max_answer_tokens),
-        gather=span.gather, score=score,
+        gather=span.gather, score=score, metrics=("exact_match", "f1"), problems=problems,
         files=tuple(f for f in (config.train_file, config.eval_file) if f),
     )  # fmt: skip
 
@@ -151,7 +152,8 @@ def _read(config: SquadConfig, real_base: bool) -> tuple[Dataset | None, Dataset
 
 
 def _hub_rows(dataset: Dataset) -> Dataset:
-    return dataset.add_column("problem", [""] * len(dataset))
+    """With the column a file's reader gives; a question without an answer is SQuAD v2's."""
+    return dataset.add_column("problem", ["" if a["text"] else "no answers" for a in dataset["answers"]])
 
 
 def _bundled(config: SquadConfig) -> tuple[Dataset, Dataset, str, str]:
@@ -176,13 +178,13 @@ def encode(config: SquadConfig, examples: Dataset, tokenizer: Any, training: boo
     """Windows of all examples: input_ids, length, useful tokens, choosable positions, labels, character places.
 
     `useful` counts each context token once over the windows of a question. A question of more than half a window is
-    cut, so that no answer is lost to it.
+    cut, so that the context has room. A training answer that lies across all windows gets a window of its own.
     """
     limit = config.max_length
     if limit > tokenizer.model_max_length:
         raise UserError(f"task.max_length={limit}: this model has {tokenizer.model_max_length} positions")
     key = sources.digest(examples._fingerprint, tokenizer.gpt2lab_id, limit, config.stride, training,
-                         sources.code_fingerprint(span))  # fmt: skip
+                         sources.code_fingerprint(span, sys.modules[__name__]))  # fmt: skip
     quiet.datasets()
     return examples.map(
         _encode_batch, batched=True, with_indices=True, batch_size=500, new_fingerprint=key,
@@ -198,31 +200,51 @@ def _encode_batch(batch: dict[str, list], indices: list[int], *, tokenizer: Any,
     tokens = dict(zip(contexts, zip(encoded["input_ids"], encoded["offset_mapping"], strict=True), strict=True))
     questions = tokenizer([q.strip() for q in batch["question"]], add_special_tokens=False)["input_ids"]
     separator = tokenizer("\n", add_special_tokens=False)["input_ids"]
-    columns = ("input_ids", "length", "useful", "example", "null", "first", "last", "start", "end")
+    columns = ("input_ids", "length", "useful", "example", "null", "first", "last", "start", "end", "cut")
     out: dict[str, list] = {k: [] for k in (*columns, *(("char_start", "char_end") if places else ()))}
     for row, (context, question, answers) in enumerate(zip(batch["context"], questions, batch["answers"], strict=True)):
         ids, offsets = tokens[context]
-        question = question[: max_length // 2]
+        cut, question = len(question) > max_length // 2, question[: max_length // 2]
         begin = answers["answer_start"][0]
         label = span.token_span(offsets, begin, begin + len(answers["text"][0]))
         first = len(question) + len(separator)
+        ranges = span.windows(question, ids, separator, max_length, stride)
+        room = ranges[0][1]
+        if label and not places and not any(_holds(r, label) for r in ranges) and label[1] - label[0] < room:
+            ranges.append(span.around(label, room, len(ids)))
         seen = 0
-        for a, b in span.windows(question, ids, separator, max_length, stride):
-            inside = label is not None and a <= label[0] and label[1] < b
+        for a, b in ranges:
+            inside = label is not None and _holds((a, b), label)
             out["input_ids"].append(question + separator + ids[a:b] + separator)
             out["length"].append(len(out["input_ids"][-1]))
-            out["useful"].append(out["length"][-1] if a == 0 else b - max(a, seen))
+            out["useful"].append(out["length"][-1] if seen == 0 else max(0, b - max(a, seen)))
             out["example"].append(indices[row])
             out["null"].append(first - 1)
             out["first"].append(first)
             out["last"].append(first + b - a - 1)
             out["start"].append(first + label[0] - a if inside and label else first - 1)
             out["end"].append(first + label[1] - a if inside and label else first - 1)
+            out["cut"].append(cut)
             if places:
                 out["char_start"].append([_skip_space(context, o) for o in offsets[a:b]])
                 out["char_end"].append([o[1] for o in offsets[a:b]])
             seen = b
     return out
+
+
+def _holds(window: tuple[int, int], label: tuple[int, int]) -> bool:
+    return window[0] <= label[0] and label[1] < window[1]
+
+
+def problems(features: Any) -> dict[str, int]:
+    """Questions that were cut and answers that are longer than a window, where there are any."""
+    columns = {k: np.asarray(features[k][:]) for k in ("example", "null", "end", "cut")}
+    answered = np.unique(columns["example"][columns["end"] > columns["null"]])
+    counts = {
+        "question cut": len(np.unique(columns["example"][columns["cut"]])),
+        "answer in no window": len(np.unique(columns["example"])) - len(answered),
+    }
+    return {problem: count for problem, count in counts.items() if count}
 
 
 def _skip_space(context: str, offset: tuple[int, int]) -> int:

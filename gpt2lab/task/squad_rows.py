@@ -39,7 +39,7 @@ DROPPED: frozenset[str] = frozenset(
 
 _EXPECTED = 'expected SQuAD v1.1 JSON, {"data": [{"title": ..., "paragraphs": [...]}]}, plain or gzipped'
 _ARCHIVES = {b"PK\x03\x04": "zip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"(\xb5/\xfd": "zstd"}
-_BAD_CHARACTERS = re.compile(r"[\ufffd\ud800-\udfff]")  # what decoding put for a lost byte; a lone surrogate
+_BAD_CHARACTERS = re.compile(r"[\ud800-\udfff]")  # a lone surrogate, which is also what decoding puts for a lost byte
 _SHOWN_IDS = 3
 
 
@@ -103,8 +103,8 @@ def _articles(path: Path) -> list[Any]:
     raw = _bytes(path)
     if not raw.strip():
         raise UserError(f"{path} is empty; {_EXPECTED}")
-    # utf-8-sig: a byte order mark is harmless; "replace": a wrong byte costs its own row, not the file.
-    text = raw.decode("utf-8-sig", errors="replace")
+    # utf-8-sig: a byte order mark is harmless; "surrogateescape": a wrong byte costs its own row, not the file.
+    text = raw.decode("utf-8-sig", errors="surrogateescape")
     try:
         parsed = json.loads(text)
     except RecursionError:

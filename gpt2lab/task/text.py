@@ -57,6 +57,7 @@ def text(config: TextConfig) -> Task:
     return Task(
         name="text", objective="lm", load=functools.partial(load, config), encode=functools.partial(encode, config),
         collate=lm.collate, loss=lm.loss, items=lm.items, answer=lm.answer, gather=gather, score=score,
+        metrics=("perplexity", "bits_per_byte"),
         files=tuple(f for f in (config.train_file, config.eval_file) if f),
     )  # fmt: skip
 
@@ -154,15 +155,17 @@ def _encode_batch(
 
 
 def gather(answers: list[tuple[float, int]], features: Any, examples: Any) -> dict[str, Any]:
-    """By block: the document it begins in, its summed loss in nats and its supervised tokens."""
-    ids, owners = examples["id"], features["example"]
-    return {f"{ids[owners[i]]}/{i}": {"nats": nats, "tokens": n} for i, (nats, n) in enumerate(answers)}
+    """By block: the document it begins in, its summed loss in nats, its supervised tokens and its new ones."""
+    ids, owners, new = examples["id"][:], features["example"][:], features["useful"][:]
+    return {f"{ids[owners[i]]}/{i}": {"nats": nats, "tokens": n, "new": new[i]} for i, (nats, n) in enumerate(answers)}
 
 
 def score(predictions: dict[str, Any], examples: Any) -> Scores:
-    """Perplexity per token, and bits per byte of the documents' UTF-8 text."""
-    nats = sum(p["nats"] for p in predictions.values())
-    tokens = sum(p["tokens"] for p in predictions.values())
+    """Perplexity per supervised token, and bits per byte of the documents' UTF-8 text.
+
+    The first token of a block has nothing before it and is not supervised; for bits per byte it counts as a mean one.
+    """
+    nats, tokens, new = (sum(p[k] for p in predictions.values()) for k in ("nats", "tokens", "new"))
     size = sum(len(t.encode()) for t in examples["text"])
-    perplexity = math.exp(min(700.0, nats / max(1, tokens)))
-    return Scores({"perplexity": perplexity, "bits_per_byte": nats / math.log(2) / max(1, size)})
+    mean = nats / max(1, tokens)
+    return Scores({"perplexity": math.exp(min(700.0, mean)), "bits_per_byte": mean * new / math.log(2) / max(1, size)})

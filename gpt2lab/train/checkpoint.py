@@ -17,6 +17,7 @@ from torch import nn
 from gpt2lab.errors import UserError
 from gpt2lab.schema import knob
 
+BEST = "best"
 WEIGHTS, OPTIMIZER, STATE = "trainable.safetensors", "optimizer.safetensors", "state.json"
 
 
@@ -36,11 +37,15 @@ def trainable_state(model: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def load_trainable(model: nn.Module, state: dict[str, torch.Tensor]) -> None:
-    """Copy tensors into the model's trainable parameters; the names must agree exactly."""
+    """Copy tensors into the model's trainable parameters; UserError unless names and shapes agree exactly."""
     parameters = {n: p for n, p in model.named_parameters() if p.requires_grad}
     if parameters.keys() != state.keys():
         odd = sorted(parameters.keys() ^ state.keys())[0]
         raise UserError(f"checkpoint does not fit this run's adapter: {odd} is only in one of them")
+    for name, parameter in parameters.items():  # copy_ would spread a smaller tensor over a larger one
+        if parameter.shape != state[name].shape:
+            raise UserError(f"checkpoint does not fit this run's adapter: {name} is {tuple(state[name].shape)} there "
+                            f"and {tuple(parameter.shape)} here")  # fmt: skip
     with torch.no_grad():
         for name, parameter in parameters.items():
             parameter.copy_(state[name])
@@ -60,17 +65,28 @@ def save(
         state = {**state, "optimizer": scalars}
     state = {**state, "sha256": {f.name: _sha256(f) for f in sorted(temporary.iterdir())}}
     (temporary / STATE).write_text(json.dumps(state, indent=1), encoding="utf-8")
-    for file in temporary.iterdir():
-        _sync(file)
-    if target.exists():
-        old = folder / f".{name}.old"
+    for path in (*temporary.iterdir(), temporary):
+        _sync(path)
+    old = folder / f".{name}.old"
+    if target.exists():  # a folder that is not empty cannot be replaced in one call; `tidy` mends a stop in between
         shutil.rmtree(old, ignore_errors=True)
         os.replace(target, old)
-        os.replace(temporary, target)
-        shutil.rmtree(old)
-    else:
-        os.replace(temporary, target)
+    os.replace(temporary, target)
+    _sync(folder)
+    shutil.rmtree(old, ignore_errors=True)
     return target
+
+
+def tidy(folder: Path) -> None:
+    """After a kill: put back a checkpoint that was being replaced, delete what was being written."""
+    for old in folder.glob(".*.old"):
+        target = folder / old.name[1:].removesuffix(".old")
+        if target.exists():
+            shutil.rmtree(old)
+        else:
+            os.replace(old, target)
+    for partial in folder.glob(".*.partial"):
+        shutil.rmtree(partial)
 
 
 def step_name(step: int) -> str:
@@ -102,11 +118,9 @@ def restore(checkpoint: Path, model: nn.Module, optimizer: torch.optim.Optimizer
 
 
 def prune(folder: Path, keep: int) -> None:
-    """Delete all but the newest `keep` step checkpoints, and leftovers of interrupted writes."""
+    """Delete all but the newest `keep` step checkpoints; the best one has a name of its own and stays."""
     for old in sorted(folder.glob("step-*"))[:-keep]:
         shutil.rmtree(old)
-    for partial in folder.glob(".*.partial"):
-        shutil.rmtree(partial)
 
 
 def _flatten(state: dict[str, Any]) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
@@ -128,5 +142,9 @@ def _sha256(path: Path) -> str:
 
 
 def _sync(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+    """Have a file's bytes, or a folder's names, on the disk before going on."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -17,6 +18,7 @@ from gpt2lab.data.batches import step_batches
 from gpt2lab.errors import UserError
 from gpt2lab.precision import execute
 from gpt2lab.precision.schedule import Schedule
+from gpt2lab.schema import nearest
 from gpt2lab.task.base import Task
 from gpt2lab.train import checkpoint, optim
 from gpt2lab.train.stopping import Stopping
@@ -59,19 +61,24 @@ def run(model: torch.nn.Module, task: Task, features: Any, schedule: Schedule, c
     `validate` evaluates the validation part and returns its figures; `report` gets each history row.
 
     Raises:
-        UserError: the loss is not finite (with step, examples and the last good checkpoint).
+        UserError: the loss is not finite (with step, examples and the last good checkpoint); the metric of `stopping`
+            is none of the task's; checkpoints that are damaged or of another adapter.
     """
     from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
 
-    accelerator = Accelerator(mixed_precision="no", cpu=device == "cpu")  # phases own their autocast
+    _check_metric(stopping.metric, task)
+    AcceleratorState._reset_state(reset_partial_state=True)  # a job before this one in the process fixed its device
+    # phases own their autocast; the model is on `device` already, which may be cuda:1
+    accelerator = Accelerator(mixed_precision="no", cpu=device == "cpu", device_placement=False)
     optimizer, scheduler = optim.build(model, config, pace.steps)
     model, optimizer = accelerator.prepare(model, optimizer)
     checkpoints, history_path = folder / "checkpoints", folder / "history.jsonl"
     outcome = _resume(checkpoints, model, optimizer.optimizer, scheduler, stopping)
     _cut_history(history_path, outcome.steps)
 
-    planned = list(step_batches(features["length"], config.batch_size, config.accumulation_steps, pace.seed,
-                                outcome.steps, pace.steps))  # fmt: skip
+    planned = list(step_batches(features["length"][:], config.batch_size, config.accumulation_steps, pace.seed,
+                                outcome.steps, outcome.steps if outcome.stopped_early else pace.steps))  # fmt: skip
     loader = iter(DataLoader(features, batch_sampler=[b for step in planned for b in step], collate_fn=task.collate,
                              num_workers=workers, pin_memory=device != "cpu"))  # fmt: skip
     useful = features["useful"][:]
@@ -117,10 +124,11 @@ def run(model: torch.nn.Module, task: Task, features: Any, schedule: Schedule, c
                 figures = validate()
                 row |= {f"validation/{k}": v for k, v in figures.items()}
                 if stopping.update(figures[stopping.metric], outcome.steps):
-                    checkpoint.save(checkpoints, "best", model, None, {"step": outcome.steps})
+                    value = {"step": outcome.steps, "value": stopping.best}
+                    checkpoint.save(checkpoints, checkpoint.BEST, model, None, value)
                 outcome.stopped_early = stopping.exhausted and outcome.steps < pace.steps
 
-            history.write(json.dumps(row) + "\n")
+            history.write(_line(row))
             history.flush()
             report(row)
             if pace.checkpoint_every and outcome.steps % pace.checkpoint_every == 0 and outcome.steps < pace.steps:
@@ -130,28 +138,48 @@ def run(model: torch.nn.Module, task: Task, features: Any, schedule: Schedule, c
                 checkpoint.prune(checkpoints, pace.keep)
             if outcome.stopped_early:
                 break
-    if checkpoint.is_whole(checkpoints / "best"):
-        checkpoint.restore(checkpoints / "best", model, None)
+    if stopping.best_step is not None:  # the figures go with the weights, should a resumed run have found others
+        best = checkpoint.restore(checkpoints / checkpoint.BEST, model, None)
+        stopping.best, stopping.best_step = best["value"], best["step"]
     return outcome
+
+
+def _check_metric(metric: str, task: Task) -> None:
+    valid = ("loss", *task.metrics)
+    if metric not in valid:
+        raise UserError(f"validation.metric={metric}: not a figure of task={task.name}; {nearest(metric, valid)}"
+                        f"valid: {', '.join(valid)}")  # fmt: skip
 
 
 def _resume(checkpoints: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, scheduler: Any,
             stopping: Stopping) -> Outcome:  # fmt: skip
     """Take up the newest whole checkpoint, if there is one."""
+    checkpoint.tidy(checkpoints)
     saved = checkpoint.newest(checkpoints)
     if saved is None:
         return Outcome()
     state = checkpoint.restore(saved, model, optimizer)
     scheduler.load_state_dict(state["scheduler"])
     stopping.restore(state["stopping"])
+    if stopping.best_step is not None and not checkpoint.is_whole(checkpoints / checkpoint.BEST):
+        raise UserError(f"{checkpoints / checkpoint.BEST}: the best weights so far are damaged or gone, so this run "
+                        "cannot be finished; rerun=true begins anew")  # fmt: skip
     return Outcome(**state["outcome"])
 
 
 def _cut_history(path: Path, steps: int) -> None:
     """Drop lines after the resumed step, so that each step stands once."""
     if path.exists():
-        kept = [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True)[:steps]]
-        path.write_text("".join(kept), encoding="utf-8")
+        temporary = path.with_name(f".{path.name}.partial")
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        temporary.write_text("".join(lines[:steps]), encoding="utf-8")
+        os.replace(temporary, path)
+
+
+def _line(row: Row) -> str:
+    """A line of history.jsonl; figures that are not finite become null, since JSON has no word for them."""
+    odd = {k: None for k, v in row.items() if isinstance(v, float) and not math.isfinite(v)}
+    return json.dumps(row | odd, allow_nan=False) + "\n"
 
 
 def _layer_norms(model: torch.nn.Module) -> dict[str, float]:
@@ -161,7 +189,8 @@ def _layer_norms(model: torch.nn.Module) -> dict[str, float]:
 
 def _not_finite(row: Row, features: Any, batches: list[list[int]], checkpoints: Path) -> str:
     examples = sorted({features[i]["example"] for b in batches for i in b})
-    last = checkpoint.newest(checkpoints) or (checkpoints / "best" if (checkpoints / "best").exists() else None)
+    best = checkpoints / checkpoint.BEST
+    last = checkpoint.newest(checkpoints) or (best if checkpoint.is_whole(best) else None)
     return (f"step {row['step']}: loss {row['loss']}, gradient norm {row['grad_norm']} at {row['executed']}, examples "
             f"{', '.join(map(str, examples))} of the training part; last good checkpoint: {last or 'none'}; "
             "try a smaller lr or precision=fp32")  # fmt: skip

@@ -42,9 +42,9 @@ class Stopping:
         self.without = 0
 
     def update(self, value: float, step: int) -> bool:
-        """Take a validation's figure; True if it is the best so far by more than `min_delta`."""
+        """Take a validation's figure; True if it is finite and the best so far by more than `min_delta`."""
         better = self.best is None or self.sign * (value - self.best) > self.min_delta
-        improved = better and not math.isnan(value)
+        improved = better and math.isfinite(value)
         if improved:
             self.best, self.best_step, self.without = value, step, 0
         else:

@@ -89,12 +89,12 @@ BROKEN_QUESTIONS: list[tuple[Any, str]] = [
     (question(answers=[{"text": "Switzerland", "answer_start": "19"}]), "wrong type"),
     (question(answers=[{"text": "Switzerland", "answer_start": True}]), "wrong type"),
     (question(answers=[{"text": "Switzerland", "answer_start": 19.0}]), "wrong type"),
-    (question(answers=[{"text": "Switzer\ufffdand", "answer_start": 19}]), "bad encoding"),
+    (question(answers=[{"text": "Switzer\udc80and", "answer_start": 19}]), "bad encoding"),
     (question(question=""), "empty question"),
     (question(question=" \n"), "empty question"),
     (question(question=MISSING), "missing field"),
     (question(question=["Where?"]), "wrong type"),
-    (question(question="Wh\ufffdre?"), "bad encoding"),
+    (question(question="Wh\udc80re?"), "bad encoding"),
     (question(question="Where \ud800?"), "bad encoding"),
     (question(MISSING), "missing field"),
     (question(17), "wrong type"),
@@ -124,7 +124,7 @@ def test_a_broken_question_is_named_and_its_neighbours_stay(tmp_path: Path, entr
         ({"context": MISSING}, "missing field"),
         ({"context": ["The Rhine"]}, "wrong type"),
         ({"context": "  "}, "empty context"),
-        ({"context": CONTEXT + "\ufffd"}, "bad encoding"),
+        ({"context": CONTEXT + "\udc80"}, "bad encoding"),
     ],
 )
 def test_a_broken_paragraph_costs_its_questions(tmp_path: Path, changes: dict[str, Any], problem: str) -> None:
@@ -248,3 +248,9 @@ def test_the_summary_adds_up_and_names_a_few() -> None:
     )
     nothing = {"rows": 0, "kept": 0, "dropped": 0, "problems": {}}
     assert summarise([]) == nothing and summary_line(nothing) == "0 questions, 0 kept, 0 dropped"
+
+
+def test_a_replacement_character_that_the_file_really_holds_is_text(tmp_path: Path) -> None:
+    # SQuAD's article on Unicode is about this very character
+    entry = question(question="What is \ufffd called?")
+    assert [row["problem"] for row in read(tmp_path, squad(entry))] == [""]
