@@ -91,6 +91,7 @@ def test_defaults_and_the_knobs_that_reach_the_groups() -> None:
     train = built.train
     assert (train.lr, train.epochs, train.max_steps, train.batch_size) == (1e-3, 0.5, 7, 3)
     assert built.task.fallback.name == built.model.fallback.name == "error"
+    assert load([]).config.adapter.rank == 16  # nothing is left of an earlier call
 
 
 def test_a_users_value_beats_a_recipes() -> None:

@@ -1,6 +1,6 @@
 """Put a finished pretraining run where the package looks for its bundled base, in half precision.
 
-    python experiments/mini/bundle.py <run folder> <out folder>
+python experiments/mini/bundle.py <run folder> <out folder>
 """
 
 import sys
@@ -18,7 +18,9 @@ def main(run: Path, out: Path) -> None:
     save_file(half, out / "model.safetensors", metadata={"format": "pt"})
     (out / "model.safetensors").chmod(0o644)
     parameters = sum(t.numel() for t in half.values())
-    print(f"{out / 'model.safetensors'}: {parameters:,} parameters, {(out / 'model.safetensors').stat().st_size:,} bytes")
+    print(
+        f"{out / 'model.safetensors'}: {parameters:,} parameters, {(out / 'model.safetensors').stat().st_size:,} bytes"
+    )
 
 
 if __name__ == "__main__":

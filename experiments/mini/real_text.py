@@ -2,8 +2,8 @@
 
     python experiments/mini/real_text.py squad=train-v1.1.json.gz imdb=train.csv.gz out=real.txt
 
-Documents are parted by blank lines. Every other SQuAD paragraph stands with one of its questions before it and the
-answer after it, in the form of the generated documents. Evaluation files are not to be given here.
+Documents are parted by blank lines. Every other SQuAD paragraph stands with one of its questions before it and
+the answer marked, in the form of the generated documents. Evaluation files are not to be given here.
 """
 
 import csv
@@ -11,6 +11,7 @@ import gzip
 import sys
 from pathlib import Path
 
+from gpt2lab.data.synthetic.squad import marked
 from gpt2lab.task.squad_rows import DROPPED, read_squad
 
 
@@ -25,7 +26,8 @@ def main(arguments: list[str]) -> None:
                 continue
             previous, context = row["context"], " ".join(row["context"].split())
             if count % 2:
-                context = f"{row['question'].strip()}\n{context}\n{row['answers']['text'][0]}"
+                question, begin = row["question"].strip(), row["answers"]["answer_start"][0]
+                context = f"{question}\n{' '.join(marked(row['context'], begin).split())}"
             out.write(context + "\n\n")
             count += 1
         with gzip.open(values["imdb"], "rt", encoding="utf-8", newline="") as file:

@@ -19,8 +19,11 @@ from gpt2lab.task.metrics import squad as metric
 def scores(folder: Path) -> dict[str, float]:
     """Exact match by question id, from predictions.json and the evaluation part it belongs to."""
     config = from_plain(yaml.safe_load((folder / "config.yaml").read_text()))
-    splits = task.kinds.get("squad").build(config.task).load(
-        real_base=False, fraction=config.validation.fraction, max_validation=1)
+    splits = (
+        task.kinds.get("squad")
+        .build(config.task)
+        .load(real_base=False, fraction=config.validation.fraction, max_validation=1)
+    )
     examples = splits.evaluation
     predictions = json.loads((folder / "predictions.json").read_text())
     rows = ({"id": i, "answers": a} for i, a in zip(examples["id"], examples["answers"], strict=True))
@@ -44,8 +47,10 @@ def main(outputs: Path, groups: list[str]) -> None:
         mean = np.mean(table, axis=0)
         reference = mean if reference is None else reference
         test = paired_bootstrap(reference, mean, titles)
-        print(f"| {group} | {len(folders)} | {len(ids):,} | {mean.mean():.1f} | {low:.1f} to {high:.1f} | {seconds:.0f} | "
-              f"{test.difference:.1f} ({test.low:.1f} to {test.high:.1f}) |")
+        print(
+            f"| {group} | {len(folders)} | {len(ids):,} | {mean.mean():.1f} | {low:.1f} to {high:.1f} | {seconds:.0f} | "
+            f"{test.difference:.1f} ({test.low:.1f} to {test.high:.1f}) |"
+        )
 
 
 if __name__ == "__main__":

@@ -40,7 +40,9 @@ def test_batches_are_of_like_length_and_in_random_order() -> None:
     assert abs(np.corrcoef(widths[:-1], widths[1:])[0, 1]) < 0.25, "lengths drift through the epoch"
 
 
-@pytest.mark.parametrize(("count", "batch_size", "accumulation"), [(13, 2, 2), (16, 4, 2), (17, 4, 2), (3, 8, 4), (1, 1, 1)])
+@pytest.mark.parametrize(
+    ("count", "batch_size", "accumulation"), [(13, 2, 2), (16, 4, 2), (17, 4, 2), (3, 8, 4), (1, 1, 1)]
+)
 def test_steps_per_epoch_counts_step_batches(count: int, batch_size: int, accumulation: int) -> None:
     per_epoch = steps_per_epoch(count, batch_size, accumulation)
     steps = list(step_batches(LENGTHS[:count], batch_size, accumulation, 5, 0, 3 * per_epoch))

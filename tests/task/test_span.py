@@ -114,7 +114,9 @@ def test_the_null_position_is_never_an_answer() -> None:
     assert all(r["null"] == 3 for r in rows)
     answers, _ = span.answer(Sure(), span.collate(rows), 30)
     assert [len(a) for a in answers] == [1, 3, 5]
-    assert all(4 <= first <= end <= r["last"] for r, spans in zip(rows, answers, strict=True) for _, first, end in spans)
+    assert all(
+        4 <= first <= end <= r["last"] for r, spans in zip(rows, answers, strict=True) for _, first, end in spans
+    )
 
 
 def test_loss_is_transformers_loss_where_nothing_is_masked(model: nn.Module) -> None:

@@ -185,17 +185,14 @@ def test_gold_places_give_the_gold_text(tokenizer: Any) -> None:
     """Tokens begin and end where the answers do; a place inside a token would give a longer text."""
     splits = load(bundled_train_passages=500, bundled_eval_passages=100)
     for part in (splits.train, splits.evaluation):
-        rows, right, wrong = part.to_list(), 0, []
+        rows, found = part.to_list(), []
         for f in encode(part, tokenizer, training=False):
             if f["start"] > f["null"]:
                 r = rows[f["example"]]
                 a, b = f["char_start"][f["start"] - f["first"]], f["char_end"][f["end"] - f["first"]]
-                right += r["context"][a:b] == r["answers"]["text"][0]
-                wrong += [(r["context"][a:b], r["answers"]["text"][0])] if r["context"][a:b] != r["answers"]["text"][0] \
-                    else []  # fmt: skip
-        assert right >= len(rows)  # every question has a window with its answer
-        assert right / (right + len(wrong)) > 0.99, wrong[:5]
-        assert all(gold in text for text, gold in wrong)
+                found.append((r["context"][a:b], r["answers"]["text"][0]))
+        assert len(found) >= len(rows)  # every question has a window with its answer
+        assert not [pair for pair in found if pair[0] != pair[1]]
 
 
 @pytest.mark.parametrize(("max_length", "stride"), [(64, 128), (64, 10), (64, 0), (24, 8), (384, 128)])
@@ -242,7 +239,9 @@ def test_windows_of_evaluation_know_nothing_of_the_answer(tokenizer: Any) -> Non
     part = load().train
     plain = encode(part, tokenizer, training=False, max_length=40, stride=0)
     blind = part.map(lambda r: {"answers": {"text": [r["context"][:1]], "answer_start": [0]}})
-    assert [f["input_ids"] for f in plain] == [f["input_ids"] for f in encode(blind, tokenizer, False, max_length=40, stride=0)]
+    assert [f["input_ids"] for f in plain] == [
+        f["input_ids"] for f in encode(blind, tokenizer, False, max_length=40, stride=0)
+    ]
     assert len(encode(part, tokenizer, training=True, max_length=40, stride=0)) > len(plain)  # answers across two
 
 

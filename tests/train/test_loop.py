@@ -95,7 +95,9 @@ def test_weights_equal_a_plain_loop(objective: str, make_case: Make, tmp_path: P
     case, steps, warm, lr, decay = make_case(objective, 11), 3, 1, 1e-3, 0.1
     model = case.model()
     plain = copy.deepcopy(model)
-    case.run(tmp_path / "run", model, steps=steps, lr=lr, weight_decay=decay, accumulation_steps=2, warmup=0.3, clip=0.5)
+    case.run(
+        tmp_path / "run", model, steps=steps, lr=lr, weight_decay=decay, accumulation_steps=2, warmup=0.3, clip=0.5
+    )
 
     matrices = [p for p in plain.parameters() if p.ndim >= 2]
     vectors = [p for p in plain.parameters() if p.ndim < 2]
@@ -141,9 +143,7 @@ def test_history_counts_what_was_done(make_case: Make, tmp_path: Path) -> None:
         assert math.sqrt(sum(v * v for v in norms.values())) == pytest.approx(row["grad_norm"], rel=1e-5)
 
 
-def test_the_best_validated_weights_are_left_in_the_model(
-    make_case: Make, stopping: Callable, tmp_path: Path
-) -> None:
+def test_the_best_validated_weights_are_left_in_the_model(make_case: Make, stopping: Callable, tmp_path: Path) -> None:
     case, seen = make_case("span", 9), {}
     model = case.model()
     figures = iter([3.0, 1.0, 2.0, 1.0])

@@ -9,10 +9,10 @@ from typing import TypeVar
 from gpt2lab.data.synthetic.forms import Relation, World, draw_value
 from gpt2lab.data.synthetic.names import NAME_KINDS, bare, draw_name, pick, pronoun_of
 
-WORDS = (45, 90)  # a passage's length, in words
-SENTENCES = (3, 6)
+WORDS = (20, 60)  # a passage's length, in words
+SENTENCES = (2, 5)
 # entities x relations of a passage; about one fact in ten is left out
-SHAPES = ((2, 3), (2, 4), (2, 4), (3, 2), (3, 3), (3, 3), (4, 2))
+SHAPES = ((2, 2), (2, 2), (2, 3), (3, 2))
 LEFT_OUT = 0.1
 ANSWER_FIRST = 0.14  # of the facts that open a sentence: the reader is causal, so this stays a minority
 WHOLE_SENTENCE = 0.3  # of the facts that open a sentence: subject and relation in another order

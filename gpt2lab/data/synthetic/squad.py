@@ -32,10 +32,11 @@ MODULES = (forms, names, passages, worlds_people, worlds_places, worlds_things)
 """what shapes the text beside this file; a cache is keyed by their source"""
 
 PASSAGES_PER_ARTICLE = 5
-MAX_QUESTIONS = 5
-PLAIN = 1 / 3  # of the documents: a passage alone
-QUESTION_FIRST = 1 / 3  # of the documents: question, passage, answer; the others: passage, then questions
-QUESTIONS_AFTER = (2, 3, 4)
+MAX_QUESTIONS = 3
+PLAIN = 0.1  # of the documents: a passage alone
+MARKED = 0.6  # of the documents: question, then the passage with MARK before the answer; the others: questions after
+MARK = "*"  # stands before the space before the answer, so that the answer's own tokens stay as they are
+QUESTIONS_AFTER = (2, 3)
 
 
 def articles(stream: str, pool: str, n_questions: int) -> Iterator[tuple[str, list[Passage]]]:
@@ -87,11 +88,17 @@ def generate(n_passages: int, seed: int, split: str, questions_per_passage: int 
     return {"version": "1.1", "data": data}
 
 
+def marked(context: str, start: int) -> str:
+    """`context` with MARK where the answer at character `start` begins: before its space, if there is one."""
+    place = start - 1 if start and context[start - 1] == " " else start
+    return context[:place] + MARK + context[place:]
+
+
 def documents(n: int, seed: int) -> Iterator[str]:
     """`n` pretraining documents from the train pool, in a stream of draws that `generate` never uses.
 
-    A third are passages; a third `question\\npassage\\nanswer`; a third `passage\\n` and then lines of
-    `question answer`.
+    A share PLAIN are passages alone; a share MARKED are `question\\npassage` with MARK before the answer, so that
+    a left-to-right reader learns to look for it; the rest are `passage\\n` and then lines of `question answer`.
     """
     rng = Random(f"pretraining/mixture/{seed}")
     stream = articles(f"pretraining/{seed}", "train", max(QUESTIONS_AFTER))
@@ -101,8 +108,8 @@ def documents(n: int, seed: int) -> Iterator[str]:
         first = passage.questions[0]
         if chance < PLAIN:
             yield passage.context
-        elif chance < PLAIN + QUESTION_FIRST:
-            yield f"{first.text}\n{passage.context}\n{first.answer}"
+        elif chance < PLAIN + MARKED:
+            yield f"{first.text}\n{marked(passage.context, first.start)}"
         else:
             asked = passage.questions[: pick(rng, QUESTIONS_AFTER)]
             yield "\n".join([passage.context, *(f"{question.text} {question.answer}" for question in asked)])

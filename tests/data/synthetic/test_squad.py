@@ -15,7 +15,7 @@ import pytest
 from gpt2lab.data.synthetic import squad
 from gpt2lab.data.synthetic.forms import parse_worlds
 from gpt2lab.data.synthetic.names import bare, pool_of
-from gpt2lab.data.synthetic.passages import Passage
+from gpt2lab.data.synthetic.passages import SENTENCES, WORDS, Passage
 from gpt2lab.errors import UserError
 
 SPLITS = ("train", "validation", "evaluation")
@@ -86,7 +86,9 @@ def test_official_shape_with_exact_offsets_and_answers_once(split: str) -> None:
 def test_lengths_sentences_and_spelling(by_split: dict[str, list[Passage]]) -> None:
     for passage in by_split["train"]:
         sentences = re.split(r"(?<=\.) ", passage.context)
-        assert 3 <= len(sentences) <= 6 and 45 <= len(passage.context.split()) <= 90
+        low, high = SENTENCES
+        assert low <= len(sentences) <= high
+        assert WORDS[0] <= len(passage.context.split()) <= WORDS[1]
         assert all(re.match(r"[A-Z0-9]", sentence) and sentence.endswith(".") for sentence in sentences)
         assert not re.search(r"\ba [aeiou]|\ban [^aeiou]|  |\bthe the\b", passage.context), passage.context
 
@@ -239,18 +241,25 @@ def test_documents_are_the_stated_mixture_of_train_text() -> None:
         if len(lines) == 1:
             kinds["plain"] += 1
         elif lines[0].endswith("?"):
-            kinds["question first"] += 1
-            question, passage, answer = lines
-            assert passage.count(answer) == 1 and len(question) < len(passage)
+            kinds["marked"] += 1
+            question, passage = lines
+            assert passage.count(squad.MARK) == 1 and len(question) < len(passage)
         else:
             kinds["questions after"] += 1
-            assert 3 <= len(lines) <= 5
+            assert 3 <= len(lines) <= 4
             for line in lines[1:]:
                 answer = line.split("? ")[1]
                 assert lines[0].count(answer) == 1
     assert sum(kinds.values()) == 600
-    # standard error of a third of 600 draws: 0.02
-    assert all(abs(kinds[kind] / 600 - 1 / 3) < 0.08 for kind in ("plain", "question first", "questions after"))
+    # standard error of a half of 600 draws: 0.02
+    wanted = {"plain": squad.PLAIN, "marked": squad.MARKED, "questions after": 1 - squad.PLAIN - squad.MARKED}
+    assert all(abs(kinds[kind] / 600 - share) < 0.08 for kind, share in wanted.items())
+
+
+def test_a_mark_stands_before_the_space_before_the_answer() -> None:
+    assert squad.marked("He was born in Selby.", 15) == "He was born in* Selby."
+    assert squad.marked("Selby is old.", 0) == "*Selby is old."
+    assert squad.marked("(Selby) is old.", 1) == "(*Selby) is old."
 
 
 def test_documents_share_no_passage_with_any_split() -> None:
@@ -270,7 +279,7 @@ def test_documents_meet_no_name_of_the_held_out_splits(by_split: dict[str, list[
     [
         ((5, 1, "evaluate"), "did you mean 'evaluation'"),
         ((-1, 1, "train"), "n_passages: -1"),
-        ((5, 1, "train", 9), "between 1 and 5"),
+        ((5, 1, "train", 9), "between 1 and 3"),
     ],
 )
 def test_a_wrong_argument_is_named(arguments: tuple[Any, ...], message: str) -> None:
