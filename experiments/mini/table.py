@@ -47,10 +47,8 @@ def main(outputs: Path, groups: list[str]) -> None:
         mean = np.mean(table, axis=0)
         reference = mean if reference is None else reference
         test = paired_bootstrap(reference, mean, titles)
-        print(
-            f"| {group} | {len(folders)} | {len(ids):,} | {mean.mean():.1f} | {low:.1f} to {high:.1f} | {seconds:.0f} | "
-            f"{test.difference:.1f} ({test.low:.1f} to {test.high:.1f}) |"
-        )
+        row = [group, len(folders), f"{len(ids):,}", f"{mean.mean():.1f}", f"{low:.1f} to {high:.1f}", f"{seconds:.0f}"]
+        print(f"| {' | '.join(map(str, row))} | {test.difference:.1f} ({test.low:.1f} to {test.high:.1f}) |")
 
 
 if __name__ == "__main__":
