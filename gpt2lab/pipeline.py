@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from gpt2lab.model.tokenizer import load_tokenizer
 from gpt2lab.precision.schedule import resolve
 from gpt2lab.progress import say
 from gpt2lab.task.base import Splits, Task
+from gpt2lab.train import loop
 
 PARTS = ("train", "validation", "evaluation")
 
@@ -44,7 +46,7 @@ def run(composed: Composed, session: Session | None = None) -> dict[str, Any]:
     config, hardware, base, built, splits = find_parts(composed.config, session)
     identity = digest(config, base.label, base.weights_id, base.tokenizer_id, splits.source.fingerprint)
     name = runs.run_name(base.label, splits.source.label, config.adapter.kind, composed.varied, identity)
-    root = Path(config.outputs).expanduser().resolve() / config.task.kind
+    root = runs.outputs_folder(config.outputs) / config.task.kind
     folder = composed.folder or runs.find_or_name(root, name, identity, config.rerun)
     if runs.is_finished(folder) and not config.dry_run:
         _refuse_other_run(folder, identity)
@@ -63,7 +65,7 @@ def run(composed: Composed, session: Session | None = None) -> dict[str, Any]:
     state = _open(folder, config, hardware, identity)
     say(f"run: {folder}")
     info = _tracking_info(prepared, folder.name, session)
-    outputs = Path(config.outputs).expanduser().resolve()
+    outputs = runs.outputs_folder(config.outputs)
     tracking.ensure_store(config.tracking, outputs)
     with tracking.open_tracker(config.tracking, outputs, info, run_id=state.get("mlflow_run_id"),
                                parent_id=session.parent_id, warn=say) as tracker:  # fmt: skip
@@ -79,10 +81,11 @@ def find_parts(config: RunConfig, session: Session) -> tuple[RunConfig, Hardware
     hardware = setup(config.hardware, config.deterministic)
     base = find_base(config, session)
     _announce(session, base.note)
-    check_targets(config, base)
+    check_adapter(config, base)
     chosen = replace(config.precision, precision=resolve(config.precision.precision, hardware.native))
     config = replace(config, precision=chosen)
     built = task.kinds.get(config.task.kind).build(config.task)
+    loop.check_metric(config.validation.metric, built)
     splits = built.load(real_base=base.kind in ("hub", "path"), fraction=config.validation.fraction,
                         max_validation=config.validation.max_examples)  # fmt: skip
     for note in splits.source.notes:
@@ -102,11 +105,15 @@ def find_base(config: RunConfig, session: Session) -> models.Base:
     return session.bases[key]
 
 
-def check_targets(config: RunConfig, base: models.Base) -> None:
-    """UserError for a target that matches no module, before data are read; on a skeleton without weights."""
-    if adapter.kinds.get(config.adapter.kind).flags.get("targets"):
-        objective = task.kinds.get(config.task.kind).build(config.task).objective
-        target_modules(models.skeleton(base, config.model, objective), config.adapter.targets)
+def check_adapter(config: RunConfig, base: models.Base) -> None:
+    """UserError for an adapter that does not fit or a target that matches nothing; on a skeleton without weights."""
+    chosen = adapter.kinds.get(config.adapter.kind)
+    objective = task.kinds.get(config.task.kind).build(config.task).objective
+    skeleton = models.skeleton(base, config.model, objective)
+    if chosen.flags.get("targets"):
+        target_modules(skeleton, config.adapter.targets)
+    else:
+        chosen.build(skeleton, config.adapter, objective)
 
 
 def prepare(config: RunConfig, hardware: Hardware, base: models.Base, built: Task, splits: Splits) -> fit.Prepared:
@@ -119,6 +126,8 @@ def prepare(config: RunConfig, hardware: Hardware, base: models.Base, built: Tas
     if trains and len(splits.train) == 0:
         raise UserError(f"adapter={config.adapter.kind} needs training data: give task.train_file=..., or adapter=none")
     features = {n: built.encode(p, tokenizer, training=n == "train") for n, p in parts.items() if len(p)}
+    lost = sum((Counter(built.problems(f)) for f in features.values()), Counter(splits.problems))
+    splits = replace(splits, problems=dict(lost))
     model = quantization.kinds.get(config.quantization.kind).build(model, config.quantization)
     torch.manual_seed(config.seed)  # the adapter's own initialisation
     adapted = adapter.kinds.get(config.adapter.kind).build(model, config.adapter, built.objective)

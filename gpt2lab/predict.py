@@ -22,7 +22,7 @@ KEYS = ("run", "question", "context", "outputs", "debug")
 def main(arguments: list[str]) -> int:
     """Parse `key=value`, answer one question, print the best spans with their probabilities."""
     values = parse(arguments, KEYS, required=("question", "context"))
-    folder = runs.find(Path(values.get("outputs", "outputs")).expanduser(), values.get("run", "last"))
+    folder = runs.find(runs.outputs_folder(values.get("outputs", "outputs")), values.get("run", "last"))
     spans = answer(folder, values["question"], values["context"])
     print(f"run: {folder}")
     if not spans:

@@ -46,6 +46,11 @@ def find_or_name(root: Path, name: str, digest: str, rerun: bool) -> Path:
     return folder
 
 
+def outputs_folder(outputs: str) -> Path:
+    """The folder of runs, absolute; `~` is the home folder."""
+    return Path(os.path.expanduser(outputs)).resolve()
+
+
 def is_finished(folder: Path) -> bool:
     """metrics.json is written last."""
     return (folder / "metrics.json").is_file()

@@ -6,17 +6,15 @@ import hashlib
 import itertools
 import traceback
 from dataclasses import replace
-from pathlib import Path
 
 from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
 
-from gpt2lab import adapter, pipeline, runs, task, tracking
+from gpt2lab import pipeline, runs, tracking
 from gpt2lab.config import Composed, digest, load, parse
 from gpt2lab.errors import UserError
 from gpt2lab.hardware import setup
 from gpt2lab.helptext import group_choices
-from gpt2lab.model import base as models
 from gpt2lab.progress import say
 
 MOST_CELLS = 10_000
@@ -68,7 +66,7 @@ def run(cells: list[Composed]) -> int:
     session = pipeline.Session()
     for cell in cells:
         check(cell, session)
-    outputs = Path(cells[0].config.outputs).expanduser().resolve()
+    outputs = runs.outputs_folder(cells[0].config.outputs)
     varied = sorted({k for c in cells for k in c.varied if len({x.varied.get(k) for x in cells}) > 1})
     sweep = hashlib.sha256("".join(digest(c.config) for c in cells).encode()).hexdigest()[:8]
     name = runs.slug(f"sweep-{cells[0].config.task.kind}-{'-'.join(varied)}-{sweep}")
@@ -110,12 +108,7 @@ def check(cell: Composed, session: pipeline.Session) -> None:
     """
     config = cell.config
     setup(config.hardware, config.deterministic)
-    base = pipeline.find_base(config, session)
-    pipeline.check_targets(config, base)
-    chosen = adapter.kinds.get(config.adapter.kind)
-    if not chosen.flags.get("targets"):
-        objective = task.kinds.get(config.task.kind).build(config.task).objective
-        chosen.build(models.skeleton(base, config.model, objective), config.adapter, objective)
+    pipeline.check_adapter(config, pipeline.find_base(config, session))
 
 
 def _label(cell: Composed, varied: list[str]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,7 +127,8 @@ def encode(config: TextConfig, examples: Dataset, tokenizer: Any, training: bool
     if stride > config.context_size:
         raise UserError(f"task.stride={stride}: must be at most task.context_size={config.context_size}")
     quiet.datasets()
-    key = sources.digest(examples._fingerprint, tokenizer.gpt2lab_id, config.context_size, stride)
+    shape = (tokenizer.gpt2lab_id, config.context_size, stride)
+    key = sources.digest(examples._fingerprint, shape, sources.code_fingerprint(sys.modules[__name__]))
     return examples.map(
         _encode_batch, batched=True, batch_size=2000, with_indices=True, remove_columns=examples.column_names,
         new_fingerprint=key,

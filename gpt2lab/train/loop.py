@@ -67,7 +67,7 @@ def run(model: torch.nn.Module, task: Task, features: Any, schedule: Schedule, c
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
 
-    _check_metric(stopping.metric, task)
+    check_metric(stopping.metric, task)
     AcceleratorState._reset_state(reset_partial_state=True)  # a job before this one in the process fixed its device
     # phases own their autocast; the model is on `device` already, which may be cuda:1
     accelerator = Accelerator(mixed_precision="no", cpu=device == "cpu", device_placement=False)
@@ -144,7 +144,7 @@ def run(model: torch.nn.Module, task: Task, features: Any, schedule: Schedule, c
     return outcome
 
 
-def _check_metric(metric: str, task: Task) -> None:
+def check_metric(metric: str, task: Task) -> None:
     valid = ("loss", *task.metrics)
     if metric not in valid:
         raise UserError(f"validation.metric={metric}: not a figure of task={task.name}; {nearest(metric, valid)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 
 import numpy as np
@@ -68,6 +69,6 @@ def test_token_budget(budget: int) -> None:
         assert len(batch) * width <= budget or len(batch) == 1
     widths = [max(LENGTHS[i] for i in b) for b in batches]
     assert widths == sorted(widths, reverse=True), "what does not fit in memory is met first"
-    for batch, following in zip(batches, batches[1:], strict=False):  # no batch closes while there is room
+    for batch, following in itertools.pairwise(batches):  # no batch closes while there is room
         assert (len(batch) + 1) * max(LENGTHS[i] for i in batch + following[:1]) > budget
     assert by_token_budget([], budget) == []

@@ -46,7 +46,7 @@ def test_rows_are_read_once_and_mapped() -> None:
 
 
 def test_errors_of_rows_come_through() -> None:
-    with pytest.raises(UserError, match="^line 2 is wrong$"):
+    with pytest.raises(UserError, match=r"^line 2 is wrong$"):
         sources.from_rows(mistaken, {}, "m")
     with pytest.raises(Exception, match="generating the dataset") as caught:
         sources.from_rows(broken, {}, "b")

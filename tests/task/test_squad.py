@@ -247,9 +247,10 @@ def test_windows_of_evaluation_know_nothing_of_the_answer(tokenizer: Any) -> Non
 
 def test_a_long_question_and_a_long_answer_are_counted(tokenizer: Any) -> None:
     context = " ".join(f"word{i}" for i in range(60))
+    asked = [("Why? " * 90, "word3"), ("Why?", context[6:400]), ("Why?", "word5")]
     rows = [{"id": str(i), "title": "t", "context": context, "question": question, "problem": "",
              "answers": {"text": [answer], "answer_start": [context.index(answer)]}}
-            for i, (question, answer) in enumerate([("Why? " * 90, "word3"), ("Why?", context[6:400]), ("Why?", "word5")])]  # fmt: skip
+            for i, (question, answer) in enumerate(asked)]  # fmt: skip
     features = squad.encode(config(max_length=64, stride=16), Dataset.from_list(rows), tokenizer, training=True)
     assert squad.problems(features) == {"question cut": 1, "answer in no window": 1}
     cut = next(f for f in features if f["example"] == 0)
@@ -260,7 +261,7 @@ def test_a_long_question_and_a_long_answer_are_counted(tokenizer: Any) -> None:
 
 
 def test_a_window_longer_than_the_model_is_refused(tokenizer: Any) -> None:
-    with pytest.raises(UserError, match="task.max_length=513: this model has 512 positions"):
+    with pytest.raises(UserError, match=r"task\.max_length=513: this model has 512 positions"):
         encode(load().train, tokenizer, True, max_length=513)
 
 

@@ -140,7 +140,7 @@ def test_splits_are_whole_documents(tmp_path: Path) -> None:
     file.write_text("\n\n".join(DOCUMENTS))
     splits = load(train_file=str(file))
     parts = [list(p["text"]) for p in (splits.train, splits.validation, splits.evaluation)]
-    assert sorted(sum(parts, [])) == sorted(t.strip() for t in DOCUMENTS) and all(parts)
+    assert sorted(t for part in parts for t in part) == sorted(t.strip() for t in DOCUMENTS) and all(parts)
     assert splits.source.label.startswith("file:text.txt@")
 
 

@@ -180,7 +180,8 @@ def test_a_loss_that_is_not_finite_stops_the_run(bad: str, make_case: Make, tmp_
             tmp_path / "run", model, steps=8, checkpoint=2,
             report=lambda row: seen.append(flat([p.detach().clone() for p in model.parameters()])),
         )  # fmt: skip
-    examples = sorted(i for b in list(step_batches(case.features["length"][:], 2, 1, 5, 3, 4))[0] for i in b)
+    (planned,) = step_batches(case.features["length"][:], 2, 1, 5, 3, 4)
+    examples = sorted(i for b in planned for i in b)
     message = str(caught.value)
     assert "\n" not in message and message.startswith("step 4: ")
     assert f"examples {', '.join(map(str, examples))} of the training part" in message

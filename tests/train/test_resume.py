@@ -99,7 +99,7 @@ def test_a_run_whose_best_weights_are_damaged_says_so(make_case: Make, stopping:
     with pytest.raises(Killed):
         train(case, tmp_path / "run", stopping(), kill_after=7)
     (tmp_path / "run" / "checkpoints" / "best" / checkpoint.WEIGHTS).write_bytes(b"x")
-    with pytest.raises(UserError, match="best weights so far are damaged or gone.*rerun=true"):
+    with pytest.raises(UserError, match=r"best weights so far are damaged or gone.*rerun=true"):
         train(case, tmp_path / "run", stopping())
 
 
