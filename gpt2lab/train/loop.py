@@ -145,6 +145,7 @@ def run(model: torch.nn.Module, task: Task, features: Any, schedule: Schedule, c
 
 
 def check_metric(metric: str, task: Task) -> None:
+    """UserError unless the metric that selects is the loss or one of the task's figures."""
     valid = ("loss", *task.metrics)
     if metric not in valid:
         raise UserError(f"validation.metric={metric}: not a figure of task={task.name}; {nearest(metric, valid)}"
