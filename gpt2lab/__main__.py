@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from typing import NoReturn
@@ -22,6 +24,8 @@ FLAGS = (*GRID, *QUERIES, "--resolve", "--package", "-p", "--help", "-h", "--ver
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns its exit code: 0 done, 1 a bug or a failed cell, 2 a user's mistake, 130 stopped."""
     argv = sys.argv[1:] if argv is None else argv
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that files and trackers are closed
     try:
         return _command(argv)
     except UserError as error:

@@ -177,7 +177,7 @@ def trainer(variant: Variant, prepared: Prepared, features: Any, folder: Path) -
 def lines(prepared: Prepared, results: Results) -> list[str]:
     """What was trained, where, with which versions; speeds and ratios as medians (min-max) over rounds."""
     row, bases = "{:<14}{:>8}{:>10}{:>6}{:>17}{:>24}{:>24}".format, list(results)[:2]
-    one, found = results[bases[0]][0], runs.environment(prepared.hardware.record(), seed=0)
+    one, found = results[bases[0]][0], runs.environment(prepared.hardware.record(), 0, [])
     named = {k: found["packages"][k] for k in ("torch", "transformers", "peft", "accelerate")} | found["git"]
     out = [f"model: {prepared.base.label}, parameters: trainable {one.trainable:,} of total {prepared.plan.total:,}",
            f"data: {prepared.splits.source.label}, {len(one.rows):,} windows, {one.tokens:,} useful tokens; batch size "

@@ -26,7 +26,7 @@ from yaml import YAMLError
 from gpt2lab import adapter, precision, quantization, task
 from gpt2lab.errors import UserError
 from gpt2lab.helptext import conf_dir, group_choices
-from gpt2lab.schema import Fallback, check_bounds, expected, knob, nearest, shown
+from gpt2lab.schema import Fallback, absolute_paths, check_bounds, expected, knob, nearest, shown
 
 if TYPE_CHECKING:
     from gpt2lab import hardware, tracking
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 KINDS = {"task": task.kinds, "adapter": adapter.kinds, "precision": precision.kinds,
          "quantization": quantization.kinds}  # fmt: skip
 RESULT = ("task", "model", "adapter", "precision", "quantization", "train", "validation", "seed", "deterministic")
+IDENTIFIED = ("train_file", "eval_file", "hub_revision", "name", "path", "revision", "tokenizer")
 PARTIAL = ("rank", "lr", "targets", "alpha", "dropout", "epochs", "max_steps", "batch_size")  # not every part uses them
 
 
@@ -182,6 +183,8 @@ def to_dataclasses(full: DictConfig, *, files: bool = True) -> RunConfig:
             raise UserError(f"{name}={shown(section)}: must be a section of keys")
         built[name] = _structured(_schema(name, section), section, f"{name}.")
     check_bounds(config := RunConfig(**built), files=files)
+    absolute_paths(config.task)
+    absolute_paths(config.model)
     return config
 
 
@@ -196,9 +199,12 @@ def plain(config: Any) -> dict[str, Any]:
 
 
 def digest(config: RunConfig, *identities: str) -> str:
-    """Eight hex digits over what determines the result: the config without hardware, tracking and output paths,
-    and `identities` (fingerprints of base and data)."""
-    text = json.dumps([_effective(plain(config)), identities], sort_keys=True)
+    """Eight hex digits over what determines the result: the config without hardware, tracking and output paths, and
+    `identities` (fingerprints of base and data), which stand for the names and paths they were found by."""
+    values = _effective(plain(config))
+    for section in ("task", "model") if identities else ():
+        values[section] = {k: v for k, v in values[section].items() if k not in IDENTIFIED}
+    text = json.dumps([values, identities], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 

@@ -82,6 +82,8 @@ def train(prepared: Prepared, stopping: Stopping, folder: Path, tracker: trackin
         figures = {k: v for k, v in row.items() if k.startswith("validation/")}
         tracker.log({k if "/" in k else f"train/{k}": v for k, v in row.items()
                      if isinstance(v, int | float) and k != "step"}, row["step"])  # fmt: skip
+        if not progress.done:  # a resumed run begins where it was
+            progress.done = progress.first = row["step"] - 1
         progress.advance(row["step"] - progress.done, loss=row["loss"], lr=row["lr"])
         if figures:
             say(f"step {row['step']:,}: " + ", ".join(f"{k} {v:.4g}" for k, v in figures.items()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from gpt2lab.model.tokenizer import load_tokenizer
 from gpt2lab.precision.schedule import resolve
 from gpt2lab.progress import say
 from gpt2lab.task.base import Splits, Task
+from gpt2lab.tracking_uri import tracking_uri, without_credentials
 from gpt2lab.train import loop
 
 PARTS = ("train", "validation", "evaluation")
@@ -48,6 +50,8 @@ def run(composed: Composed, session: Session | None = None) -> dict[str, Any]:
     name = runs.run_name(base.label, splits.source.label, config.adapter.kind, composed.varied, identity)
     root = runs.outputs_folder(config.outputs) / config.task.kind
     folder = composed.folder or runs.find_or_name(root, name, identity, config.rerun)
+    if composed.folder and config.rerun and folder.exists():
+        raise UserError(f"rerun=true hydra.run.dir={folder}: is there already; give another folder")
     if runs.is_finished(folder) and not config.dry_run:
         _refuse_other_run(folder, identity)
         say(f"finished before, nothing to do (rerun=true begins anew): {folder}")
@@ -56,13 +60,13 @@ def run(composed: Composed, session: Session | None = None) -> dict[str, Any]:
     prepared = prepare(config, hardware, base, built, splits)
     for line in prepared.plan.lines():
         say(line)
-    if config.model.name == "auto" and base.kind == "hub" and hardware.device == "cpu":
+    if composed.config.model.name == "auto" and base.kind == "hub" and hardware.device == "cpu":
         say("a quick start, about two minutes on the bundled base: python -m gpt2lab +experiment=squad_mini")
     if config.dry_run:
         say("dry_run=true: nothing was started")
         return {"params/trainable": prepared.plan.trainable, "params/total": prepared.plan.total}
 
-    state = _open(folder, config, hardware, identity)
+    state = _open(folder, prepared, identity, given=composed.folder is not None)
     say(f"run: {folder}")
     info = _tracking_info(prepared, folder.name, session)
     outputs = runs.outputs_folder(config.outputs)
@@ -80,20 +84,20 @@ def find_parts(config: RunConfig, session: Session) -> tuple[RunConfig, Hardware
     """Resolve what the config leaves open (hardware, precision, base, data) and announce every substitute."""
     hardware = setup(config.hardware, config.deterministic)
     base = find_base(config, session)
-    _announce(session, base.note)
-    check_adapter(config, base)
+    announce(session, base.note)
+    check(config, base)
+    config = replace(config, model=pinned(config.model, base))
     chosen = replace(config.precision, precision=resolve(config.precision.precision, hardware.native))
     config = replace(config, precision=chosen)
     built = task.kinds.get(config.task.kind).build(config.task)
-    loop.check_metric(config.validation.metric, built)
     splits = built.load(real_base=base.kind in ("hub", "path"), fraction=config.validation.fraction,
                         max_validation=config.validation.max_examples)  # fmt: skip
     for note in splits.source.notes:
-        _announce(session, note)
-    _announce(session, hardware.line())
+        announce(session, note)
+    announce(session, hardware.line())
     asked = chosen.precision.name
     if asked not in hardware.native:
-        _announce(session, f"precision={asked}: not native here, it is executed but slower than fp32")
+        announce(session, f"precision={asked}: not native here, it is executed but slower than fp32")
     return config, hardware, base, built, splits
 
 
@@ -105,15 +109,34 @@ def find_base(config: RunConfig, session: Session) -> models.Base:
     return session.bases[key]
 
 
-def check_adapter(config: RunConfig, base: models.Base) -> None:
-    """UserError for an adapter that does not fit or a target that matches nothing; on a skeleton without weights."""
+def pinned(config: models.ModelConfig, base: models.Base) -> models.ModelConfig:
+    """The config that means this base from now on: `auto` and an open revision are decided once, and recorded."""
+    name = base.name if config.name == "auto" and config.path is None else config.name
+    numbers: dict[str, Any] = {} if base.kind == "random" else dict.fromkeys(models.NUMBERS)
+    return replace(config, name=name, revision=base.revision, **numbers)
+
+
+def check(config: RunConfig, base: models.Base) -> None:
+    """What can be known before data are read; the adapter is tried on a skeleton without weights.
+
+    Raises:
+        UserError: an adapter that does not fit, a target that matches nothing, a metric the task does not have, a part
+            that is no number of steps, a window longer than the model, a tracking URI that MLflow does not know.
+    """
+    built = task.kinds.get(config.task.kind).build(config.task)
+    loop.check_metric(config.validation.metric, built)
+    plan.validation_interval(config.validation, 1)
+    tracking_uri(config.tracking, runs.outputs_folder(config.outputs))
+    skeleton: Any = models.skeleton(base, config.model, built.objective)
+    if built.longest > skeleton.config.n_positions:
+        raise UserError(
+            f"task.{built.longest_key}={built.longest}: this model has {skeleton.config.n_positions} positions"
+        )
     chosen = adapter.kinds.get(config.adapter.kind)
-    objective = task.kinds.get(config.task.kind).build(config.task).objective
-    skeleton = models.skeleton(base, config.model, objective)
     if chosen.flags.get("targets"):
         target_modules(skeleton, config.adapter.targets)
     else:
-        chosen.build(skeleton, config.adapter, objective)
+        chosen.build(skeleton, config.adapter, built.objective)
 
 
 def prepare(config: RunConfig, hardware: Hardware, base: models.Base, built: Task, splits: Splits) -> fit.Prepared:
@@ -125,7 +148,8 @@ def prepare(config: RunConfig, hardware: Hardware, base: models.Base, built: Tas
     trains = adapter.kinds.get(config.adapter.kind).flags.get("trains", True)
     if trains and len(splits.train) == 0:
         raise UserError(f"adapter={config.adapter.kind} needs training data: give task.train_file=..., or adapter=none")
-    features = {n: built.encode(p, tokenizer, training=n == "train") for n, p in parts.items() if len(p)}
+    wanted = {n: p for n, p in parts.items() if len(p) and (trains or n == "evaluation")}
+    features = {n: built.encode(p, tokenizer, training=n == "train") for n, p in wanted.items()}
     lost = sum((Counter(built.problems(f)) for f in features.values()), Counter(splits.problems))
     splits = replace(splits, problems=dict(lost))
     model = quantization.kinds.get(config.quantization.kind).build(model, config.quantization)
@@ -160,22 +184,28 @@ def _plan(config: RunConfig, base: models.Base, splits: Splits, adapted: Adapted
     )  # fmt: skip
 
 
-def _open(folder: Path, config: RunConfig, hardware: Hardware, identity: str) -> dict[str, Any]:
+def _open(folder: Path, prepared: fit.Prepared, identity: str, *, given: bool) -> dict[str, Any]:
     """Make the run's folder, or take up an unfinished one of the same identity; returns environment.json's content."""
+    config, base = prepared.config, prepared.base
+    command = [without_credentials(word) for word in sys.argv[1:]]
+    state = runs.environment(prepared.hardware.record(), config.seed, command) | {
+        "identity": identity, "weights_id": base.weights_id, "tokenizer_id": base.tokenizer_id}  # fmt: skip
     previous = folder / "environment.json"
     if previous.exists():
         _refuse_other_run(folder, identity)
-        say("unfinished before: going on from its newest checkpoint")
-        state = runs.read_json(previous)
-        return runs.environment(hardware.record(), config.seed) | {
-            "identity": identity, "mlflow_run_id": state.get("mlflow_run_id")}  # fmt: skip
+        say("begun before and not finished: going on from its newest checkpoint, if it has one")
+        return state | {"mlflow_run_id": runs.read_json(previous).get("mlflow_run_id")}
+    if given and (folder / "config.yaml").exists():
+        raise UserError(f"hydra.run.dir={folder}: holds a config.yaml that is not a run's; give another folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        text = yaml.safe_dump(plain(config), sort_keys=False)
-        (folder / "config.yaml").write_text(text, encoding="utf-8")
+        runs.write_json(previous, state)
+        values = plain(config)
+        values["tracking"]["uri"] = values["tracking"]["uri"] and without_credentials(values["tracking"]["uri"])
+        (folder / "config.yaml").write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
     except OSError as error:
         raise UserError(f"outputs={config.outputs}: cannot write {folder} ({error.strerror})") from error
-    return runs.environment(hardware.record(), config.seed) | {"identity": identity}
+    return state
 
 
 def _refuse_other_run(folder: Path, identity: str) -> None:
@@ -200,7 +230,7 @@ def _tracking_info(prepared: fit.Prepared, name: str, session: Session) -> track
     return tracking.RunInfo(name, tracking.flatten(plain(config)), tags, datasets)
 
 
-def _announce(session: Session, line: str) -> None:
+def announce(session: Session, line: str) -> None:
     if line and line not in session.announced:
         session.announced.add(line)
         say(line)

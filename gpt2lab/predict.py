@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +56,15 @@ def load_run(folder: Path) -> tuple[RunConfig, Any, Any, models.Base]:
     config = from_plain(yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")))
     metrics = runs.read_json(folder / "metrics.json")
     base = models.resolve(config.model)
+    made_on = runs.read_json(folder / "environment.json")
+    same = (base.weights_id, base.tokenizer_id) == (made_on.get("weights_id"), made_on.get("tokenizer_id"))
+    if base.label == metrics["base"] and not same:
+        raise UserError(f"{folder} was made on other weights than the {base.label} that is here now")
     if base.label != metrics["base"]:
         raise UserError(
             f"{folder} was made on base {metrics['base']}, but here model={config.model.name} is {base.label}"
         )
-    setup(config.hardware)
+    setup(replace(config.hardware, device="cpu", threads=None))
     built = task.kinds.get(config.task.kind).build(config.task)
     model = models.load(base, config.model, built.objective, config.seed)
     model = adapter.kinds.get(config.adapter.kind).flags["load"](model, folder / "adapter")

@@ -8,7 +8,6 @@ import os
 import platform
 import re
 import subprocess
-import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -27,9 +26,11 @@ def slug(text: str) -> str:
 
 def run_name(base: str, data: str, adapter: str, varied: dict[str, str], digest: str) -> str:
     """`<base>-<data>-<adapter>-<what was varied>-<hash>`; base and data always, the rest cut to a bearable length."""
-    silent = ("task", "model", "adapter", "tracking", "hardware", "outputs", "dry_run", "rerun", "debug", "fallback")
-    changes = [v if k == "experiment" else f"{k}={v}" for k, v in varied.items() if k.split(".")[0] not in silent]
-    head = "-".join(slug(part.split("@")[0].split(":", 1)[-1]) for part in (base, data)) + f"-{slug(adapter)}"
+    silent = ("task", "model", "adapter", "outputs", "dry_run", "rerun", "debug", "fallback", "model.path",
+              "task.train_file", "task.eval_file")  # fmt: skip
+    told = (k for k in varied if k not in silent and k.split(".")[0] not in ("tracking", "hardware"))
+    changes = [varied[k] if k == "experiment" else f"{k}={varied[k]}" for k in told]
+    head = "-".join(slug(part.split("@")[0].replace(":", "-")) for part in (base, data)) + f"-{slug(adapter)}"
     body = "-".join([head, *(slug(c) for c in changes)])
     return f"{body[:LONGEST_NAME]}-{digest}"
 
@@ -58,22 +59,22 @@ def is_finished(folder: Path) -> bool:
 
 def all_runs(outputs: Path) -> list[Path]:
     """Every run folder below `outputs`, oldest first."""
-    found = [p.parent for p in outputs.glob("**/config.yaml") if "checkpoints" not in p.parts]
+    other = {"mlartifacts", "checkpoints"}  # MLflow keeps copies of the same files
+    found = [p.parent for p in outputs.rglob("config.yaml") if not other & set(p.relative_to(outputs).parts)]
     return sorted(found, key=lambda p: (p / "config.yaml").stat().st_mtime)
 
 
 def find(outputs: Path, which: str) -> Path:
     """The finished run that `which` means: `last`, a folder, or any unique part of a name."""
-    if which != "last" and (Path(which) / "config.yaml").is_file():
-        runs = [Path(which)]
-    else:
-        runs = [r for r in all_runs(outputs) if is_finished(r)]
+    if which != "last" and is_finished(Path(which)):
+        return Path(which)
+    runs = [r for r in all_runs(outputs) if is_finished(r)]
     if not runs:
         raise UserError(f"run={which}: no finished run under {outputs}; train one first: python -m gpt2lab")
     if which == "last":
         return runs[-1]
-    names = [str(r) for r in runs]
-    matches = [r for r in runs if which in str(r)]
+    names = [r.name for r in runs]
+    matches = [r for r in runs if which in r.name]
     exact = [r for r in matches if r.name == which]
     if len(exact or matches) == 1:
         return (exact or matches)[0]
@@ -99,12 +100,12 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path}: cannot be read ({error})") from error
 
 
-def environment(hardware: dict[str, Any], seed: int) -> dict[str, Any]:
-    """Versions, git commit, seed and hardware, for environment.json."""
+def environment(hardware: dict[str, Any], seed: int, command: list[str]) -> dict[str, Any]:
+    """Versions, git commit, seed, hardware and the words of the command, for environment.json."""
     versions = {name: _version(name) for name in PACKAGES}
     return {
         "gpt2lab": _version("gpt2lab"), "python": platform.python_version(), "platform": platform.platform(),
-        "packages": versions, "git": git_state(), "seed": seed, "hardware": hardware, "command": sys.argv[1:],
+        "packages": versions, "git": git_state(), "seed": seed, "hardware": hardware, "command": command,
     }  # fmt: skip
 
 

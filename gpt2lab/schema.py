@@ -103,6 +103,14 @@ def _is_there(path: str) -> bool:
     return os.path.exists(os.path.expanduser(path))
 
 
+def absolute_paths(config: Any) -> None:
+    """Make the input paths of a config absolute, so that a finished run can be asked from any folder."""
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if field.metadata.get("exists") and value is not None:
+            setattr(config, field.name, os.path.abspath(os.path.expanduser(value)))
+
+
 class Fallback(enum.Enum):
     """Whether a substitute may stand in for what is not there (announced), or that is an error."""
 

@@ -108,7 +108,9 @@ def check(cell: Composed, session: pipeline.Session) -> None:
     """
     config = cell.config
     setup(config.hardware, config.deterministic)
-    pipeline.check_adapter(config, pipeline.find_base(config, session))
+    base = pipeline.find_base(config, session)
+    pipeline.announce(session, base.note)
+    pipeline.check(config, base)
 
 
 def _label(cell: Composed, varied: list[str]) -> str:

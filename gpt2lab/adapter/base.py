@@ -62,9 +62,8 @@ def target_modules(model: nn.Module, targets: Any) -> list[str]:
     from gpt2lab.model.linear import Linear
 
     names = [name for name, module in model.named_modules() if isinstance(module, Linear)]
-    entries = PRESETS.get(targets) if isinstance(targets, str) else list(targets)
-    if entries is None:  # one name typed without brackets
-        entries = [targets]
+    listed = [targets] if isinstance(targets, str) else list(targets)  # one name may be typed without brackets
+    entries = [entry for target in listed for entry in PRESETS.get(target, [target])]
     chosen: set[str] = set()
     for entry in entries:
         matched = [name for name in names if f".{entry}." in f".{name}."]

@@ -80,8 +80,9 @@ class Task:
     """names of its scores, any of which `validation.metric` may be"""
     problems: Callable[[Features], dict[str, int]] = no_problems
     """features -> what encoding could not keep whole, counted by reason"""
-    files: tuple[str, ...] = ()
-    """data files the config names, checked before anything starts"""
+    longest: int = 0
+    """longest input in tokens, by which key of the task: checked against the model's positions"""
+    longest_key: str = ""
 
 
 def pad(rows: Sequence[Sequence[int]], value: int) -> torch.Tensor:

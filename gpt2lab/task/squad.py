@@ -79,7 +79,7 @@ def squad(config: SquadConfig) -> Task:
         collate=span.collate, loss=span.loss, items=span.items,
         answer=functools.partial(span.answer, max_tokens=config.max_answer_tokens),
         gather=span.gather, score=score, metrics=("exact_match", "f1"), problems=problems,
-        files=tuple(f for f in (config.train_file, config.eval_file) if f),
+        longest=config.max_length, longest_key="max_length",
     )  # fmt: skip
 
 

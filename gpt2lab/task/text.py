@@ -59,7 +59,7 @@ def text(config: TextConfig) -> Task:
         name="text", objective="lm", load=functools.partial(load, config), encode=functools.partial(encode, config),
         collate=lm.collate, loss=lm.loss, items=lm.items, answer=lm.answer, gather=gather, score=score,
         metrics=("perplexity", "bits_per_byte"),
-        files=tuple(f for f in (config.train_file, config.eval_file) if f),
+        longest=config.context_size, longest_key="context_size",
     )  # fmt: skip
 
 

@@ -131,7 +131,8 @@ def run(model: torch.nn.Module, task: Task, features: Any, schedule: Schedule, c
             history.write(_line(row))
             history.flush()
             report(row)
-            if pace.checkpoint_every and outcome.steps % pace.checkpoint_every == 0 and outcome.steps < pace.steps:
+            last = outcome.stopped_early or outcome.steps == pace.steps  # scoring comes after: it must not cost the run
+            if pace.checkpoint_every and (last or outcome.steps % pace.checkpoint_every == 0):
                 state = {"step": outcome.steps, "scheduler": scheduler.state_dict(), "stopping": stopping.state(),
                          "outcome": asdict(outcome)}  # fmt: skip
                 checkpoint.save(checkpoints, checkpoint.step_name(outcome.steps), model, optimizer.optimizer, state)
