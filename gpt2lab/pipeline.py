@@ -71,12 +71,12 @@ def run(composed: Composed, session: Session | None = None) -> dict[str, Any]:
     info = _tracking_info(prepared, folder.name, session)
     outputs = runs.outputs_folder(config.outputs)
     tracking.ensure_store(config.tracking, outputs)
-    with tracking.open_tracker(config.tracking, outputs, info, run_id=state.get("mlflow_run_id"),
+    with runs.locked(folder), tracking.open_tracker(config.tracking, outputs, info, run_id=state.get("mlflow_run_id"),
                                parent_id=session.parent_id, warn=say) as tracker:  # fmt: skip
         runs.write_json(folder / "environment.json", state | {"mlflow_run_id": tracker.run_id})
         metrics = fit.train_and_score(prepared, folder, tracker)
         tracker.log({k: v for k, v in metrics.items() if isinstance(v, int | float)}, int(metrics["train/steps"]))
-        tracker.log_files(folder)
+        tracker.log_files(folder, skip=("checkpoints", runs.LOCK))
     return _show(folder)
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import fcntl
 import json
 import os
 import platform
 import re
 import subprocess
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ from typing import Any
 from gpt2lab.errors import UserError
 
 LONGEST_NAME = 120
+LOCK = ".lock"
 PACKAGES = ("torch", "transformers", "peft", "accelerate", "datasets", "mlflow", "hydra-core", "omegaconf")
 
 
@@ -50,6 +54,18 @@ def find_or_name(root: Path, name: str, digest: str, rerun: bool) -> Path:
 def outputs_folder(outputs: str) -> Path:
     """The folder of runs, absolute; `~` is the home folder."""
     return Path(os.path.expanduser(outputs)).resolve()
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a run's folder; UserError if another process does. The system lets go of it when the process ends."""
+    with (folder / LOCK).open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{folder}: another process is at this run; wait for it, or give another "
+                            "hydra.run.dir") from None  # fmt: skip
+        yield
 
 
 def is_finished(folder: Path) -> bool:

@@ -203,3 +203,18 @@ def test_file_that_is_not_squad_is_one_line_and_starts_nothing(
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and "broken.json" in error and "expected SQuAD" in error
     assert not (tmp_path / "o").exists()
+
+
+def test_a_run_that_another_process_is_at_is_left_alone(
+    small: list[str], finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from gpt2lab import runs
+
+    folder = tmp_path / "squad" / finished.name
+    shutil.copytree(finished, folder)
+    (folder / "metrics.json").unlink()
+    before = (folder / "history.jsonl").read_text()
+    with runs.locked(folder):
+        assert main([*small, f"outputs={tmp_path}", "tracking=none"]) == 2
+    assert "another process is at this run" in capsys.readouterr().err
+    assert (folder / "history.jsonl").read_text() == before and not (folder / "metrics.json").exists()
