@@ -18,7 +18,7 @@ from gpt2lab.config import Composed, RunConfig, digest, plain
 from gpt2lab.errors import UserError
 from gpt2lab.hardware import Hardware, setup
 from gpt2lab.model import base as models
-from gpt2lab.model.tokenizer import load_tokenizer
+from gpt2lab.model.tokenizer import tokenizer_of
 from gpt2lab.precision.schedule import resolve
 from gpt2lab.progress import say
 from gpt2lab.task.base import Splits, Task
@@ -142,8 +142,7 @@ def check(config: RunConfig, base: models.Base) -> None:
 def prepare(config: RunConfig, hardware: Hardware, base: models.Base, built: Task, splits: Splits) -> fit.Prepared:
     """Build model, adapter and features, check that they fit, and derive the plan."""
     model = models.load(base, config.model, built.objective, config.seed)
-    tokenizer = load_tokenizer(base.tokenizer)
-    tokenizer.model_max_length, tokenizer.gpt2lab_id = model.config.n_positions, base.tokenizer_id
+    tokenizer = tokenizer_of(base.tokenizer, base.tokenizer_id, model.config.n_positions)
     parts = {n: getattr(splits, n) for n in PARTS}
     trains = adapter.kinds.get(config.adapter.kind).flags.get("trains", True)
     if trains and len(splits.train) == 0:

@@ -14,7 +14,7 @@ from gpt2lab.errors import UserError
 from gpt2lab.evaluate import evaluate
 from gpt2lab.hardware import setup
 from gpt2lab.model import base as models
-from gpt2lab.model.tokenizer import load_tokenizer
+from gpt2lab.model.tokenizer import tokenizer_of
 from gpt2lab.schema import nearest
 
 KEYS = ("run", "question", "context", "outputs", "debug")
@@ -56,20 +56,18 @@ def load_run(folder: Path) -> tuple[RunConfig, Any, Any, models.Base]:
     config = from_plain(yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")))
     metrics = runs.read_json(folder / "metrics.json")
     base = models.resolve(config.model)
-    made_on = runs.read_json(folder / "environment.json")
-    same = (base.weights_id, base.tokenizer_id) == (made_on.get("weights_id"), made_on.get("tokenizer_id"))
-    if base.label == metrics["base"] and not same:
-        raise UserError(f"{folder} was made on other weights than the {base.label} that is here now")
     if base.label != metrics["base"]:
         raise UserError(
             f"{folder} was made on base {metrics['base']}, but here model={config.model.name} is {base.label}"
         )
+    made_on = runs.read_json(folder / "environment.json")
+    if (base.weights_id, base.tokenizer_id) != (made_on.get("weights_id"), made_on.get("tokenizer_id")):
+        raise UserError(f"{folder} was made on other weights than the {base.label} that is here now")
     setup(replace(config.hardware, device="cpu", threads=None))
     built = task.kinds.get(config.task.kind).build(config.task)
     model = models.load(base, config.model, built.objective, config.seed)
     model = adapter.kinds.get(config.adapter.kind).flags["load"](model, folder / "adapter")
-    tokenizer = load_tokenizer(base.tokenizer)
-    tokenizer.model_max_length, tokenizer.gpt2lab_id = model.config.n_positions, base.tokenizer_id
+    tokenizer = tokenizer_of(base.tokenizer, base.tokenizer_id, model.config.n_positions)
     return config, model.eval(), tokenizer, base
 
 

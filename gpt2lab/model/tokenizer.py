@@ -52,6 +52,13 @@ def load_tokenizer(path: Path) -> PreTrainedTokenizerFast:
     )  # fmt: skip
 
 
+def tokenizer_of(path: Path, identity: str, positions: int) -> PreTrainedTokenizerFast:
+    """`load_tokenizer`, told what it belongs to: the model's positions, and the identity that keys encoded features."""
+    tokenizer = load_tokenizer(path)
+    tokenizer.model_max_length, tokenizer.gpt2lab_id = positions, identity
+    return tokenizer
+
+
 def fingerprint(path: Path) -> str:
     """sha256 (hex) of the files `load_tokenizer` reads, each with its name; the same on every machine.
 
